@@ -1,0 +1,1 @@
+"""Captures in, camera profile out."""

@@ -1,0 +1,182 @@
+"""CameraColor: what a camera's colour matrices say, for one or two illuminants.
+
+References: DNG specification 1.7.1, chapter 6 "Mapping Camera Color Space to CIE XYZ Space".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rawpipe._errors import FrameError
+from rawpipe.colorimetry import D50, D65, adaptation, temperature_k, xy, xyz
+
+# EXIF LightSource codes to kelvin, as the DNG SDK reads them.
+ILLUMINANTS_K = {
+    1: 5500, 2: 4150, 3: 2850, 4: 5500, 9: 5500, 10: 6500, 11: 7500, 12: 6400, 13: 5050, 14: 4150, 15: 3525,
+    16: 2925, 17: 2850, 18: 5500, 19: 6500, 20: 5500, 21: 6500, 22: 7500, 23: 5000, 24: 3200,
+}  # fmt: skip
+D65_CODE = 21
+
+# A plain silicon sensor under D65: the rounded mean of many published camera matrices. Colours come out plausible
+# and no more, which is why it has to be asked for by name.
+GENERIC = ((0.70, -0.18, -0.07), (-0.47, 1.26, 0.24), (-0.08, 0.19, 0.60))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CameraColor:
+    """Colour matrices of a camera, float64.
+
+    Args:
+        color1: XYZ to camera RGB under illuminant 1, (3, 3).
+        illuminant1: EXIF LightSource code of illuminant 1, 21 = D65.
+        color2: the same under illuminant 2, or None.
+        illuminant2: EXIF LightSource code of illuminant 2.
+        forward1: white-balanced camera RGB to XYZ D50 under illuminant 1, or None.
+        forward2: the same under illuminant 2, or None.
+        calibration1: reference camera to this camera under illuminant 1, (3, 3).
+        calibration2: the same under illuminant 2.
+        analog_balance: gains that the camera applied before it digitised, (3).
+        source: where the numbers come from: "dng", "libraw", "user" or "generic".
+    """
+
+    color1: Tensor
+    illuminant1: int = D65_CODE
+    color2: Tensor | None = None
+    illuminant2: int = 0
+    forward1: Tensor | None = None
+    forward2: Tensor | None = None
+    calibration1: Tensor
+    calibration2: Tensor
+    analog_balance: Tensor
+    source: str = "user"
+
+    @classmethod
+    def of(
+        cls,
+        color1: object,
+        illuminant1: int = D65_CODE,
+        color2: object = None,
+        illuminant2: int = 0,
+        *,
+        forward1: object = None,
+        forward2: object = None,
+        calibration1: object = None,
+        calibration2: object = None,
+        analog_balance: object = None,
+        source: str = "user",
+    ) -> CameraColor:
+        """Check and convert matrices given as nested sequences, arrays or tensors (row-major, 3 x 3).
+
+        Raises:
+            FrameError: a matrix isn't 3 x 3, isn't finite, or can't be inverted.
+        """
+        first = _matrix(color1, "color1")
+        if first is None:
+            raise FrameError("got no color matrix; expected a 3x3 matrix from XYZ to camera RGB")
+        eye = torch.eye(3, dtype=torch.float64)
+        one, two = _matrix(calibration1, "calibration1"), _matrix(calibration2, "calibration2")
+        balance = torch.ones(3, dtype=torch.float64) if analog_balance is None else _double(analog_balance)
+        if balance.shape != (3,) or not (balance > 0).all():
+            raise FrameError(f"got analog balance {balance.tolist()}; expected three positive numbers")
+        return cls(
+            color1=first,
+            illuminant1=illuminant1,
+            color2=_matrix(color2, "color2"),
+            illuminant2=illuminant2,
+            forward1=_matrix(forward1, "forward1"),
+            forward2=_matrix(forward2, "forward2"),
+            calibration1=eye if one is None else one,
+            calibration2=eye if two is None else two,
+            analog_balance=balance,
+            source=source,
+        )
+
+    @classmethod
+    def generic(cls) -> CameraColor:
+        """A typical sensor's matrix, for files without one: plausible colours, not this camera's."""
+        return cls.of(GENERIC, source="generic")
+
+    @classmethod
+    def given(cls, matrix: object) -> CameraColor | None:
+        """What a `matrix=` argument means: a CameraColor, "generic", a 3x3 matrix under D65, or None.
+
+        Raises:
+            FrameError: none of these.
+        """
+        if matrix is None or isinstance(matrix, CameraColor):
+            return matrix
+        if isinstance(matrix, str):
+            if matrix != "generic":
+                raise FrameError(f'got matrix={matrix!r}; expected "generic", a 3x3 matrix, or a CameraColor')
+            return cls.generic()
+        return cls.of(matrix)
+
+    def xyz_to_camera(self, white: tuple[float, float]) -> Tensor:
+        """XYZ to camera RGB (3, 3) for a scene white `white` (xy)."""
+        kelvin = temperature_k(white)
+        color = self._between(self.color1, self.color2, kelvin)
+        calibration = self._between(self.calibration1, self.calibration2, kelvin)
+        return self.analog_balance[:, None] * (calibration @ color)
+
+    def neutral_of(self, white: tuple[float, float] = D65) -> Tensor:
+        """Camera RGB (3) of a neutral object under the white `white` (xy), green = 1."""
+        neutral = self.xyz_to_camera(white) @ xyz(white)
+        return neutral / neutral[1]
+
+    def white_of(self, neutral: Tensor) -> tuple[float, float]:
+        """The white point (xy) under which a neutral object has the camera RGB `neutral` (3).
+
+        Solved by fixed-point iteration, since the matrix depends on the white it finds; the last two steps are
+        averaged where the iteration swings between them, as the DNG SDK does.
+        """
+        neutral = neutral.to("cpu", torch.float64)
+        guess, before = (1 / 3, 1 / 3), (0.0, 0.0)
+        for _ in range(200):
+            found = xy(torch.linalg.solve(self.xyz_to_camera(guess), neutral))
+            if abs(found[0] - guess[0]) + abs(found[1] - guess[1]) < 1e-13:
+                return found
+            before, guess = guess, found
+        return (before[0] + guess[0]) / 2, (before[1] + guess[1]) / 2
+
+    def to_xyz_d50(self, neutral: Tensor) -> Tensor:
+        """Camera RGB, not white-balanced, to XYZ relative to D50 (3, 3), with `neutral` (3) taken to white.
+
+        A neutral pixel whose largest channel is 1 gets Y = 1.
+        """
+        neutral = neutral.to("cpu", torch.float64)
+        neutral = neutral / neutral.max()
+        white = self.white_of(neutral)
+        if self.forward1 is None:
+            to_xyz: Tensor = adaptation(xyz(white), xyz(D50)) @ torch.linalg.inv(self.xyz_to_camera(white))
+        else:
+            kelvin = temperature_k(white)
+            calibration = self.analog_balance[:, None] * self._between(self.calibration1, self.calibration2, kelvin)
+            reference = torch.linalg.inv(calibration)
+            forward = self._between(self.forward1, self.forward2, kelvin)
+            to_xyz = forward @ ((1 / (reference @ neutral))[:, None] * reference)
+        return to_xyz / (to_xyz @ neutral)[1]
+
+    def _between(self, one: Tensor, two: Tensor | None, kelvin: float) -> Tensor:
+        """The matrix for a temperature, interpolated in 1/T between the two illuminants and held outside."""
+        first, second = (ILLUMINANTS_K.get(code, 0) for code in (self.illuminant1, self.illuminant2))
+        if two is None or not first or not second or first == second:
+            return one
+        share = (1 / kelvin - 1 / second) / (1 / first - 1 / second)
+        share = min(max(share, 0.0), 1.0)
+        return share * one + (1 - share) * two
+
+
+def _double(values: object) -> Tensor:
+    return torch.as_tensor(values).detach().to("cpu", torch.float64)
+
+
+def _matrix(values: object, name: str) -> Tensor | None:
+    if values is None:
+        return None
+    matrix = _double(values)
+    if matrix.shape != (3, 3) or not matrix.isfinite().all() or abs(torch.linalg.det(matrix)) < 1e-9:
+        raise FrameError(f"got {name} {matrix.tolist()}; expected an invertible 3x3 matrix, row by row")
+    return matrix

@@ -1,0 +1,281 @@
+"""Frame: a picture with its meaning. Space, Noise, Color and Step: what a frame is made of besides its Shot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import Flag, auto
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from rawpipe import bayer
+from rawpipe._errors import FrameError
+from rawpipe._shot import Shot
+
+if TYPE_CHECKING:
+    pass
+
+
+class Space(Flag):
+    """Meaning and unit of a frame's numbers. A stage that takes several joins them: `Space.MOSAIC | Space.CAMERA`."""
+
+    SENSOR = auto()
+    """(..., H, W) raw counts in DN, black included."""
+    MOSAIC = auto()
+    """(..., H, W) linear, black = 0, saturation = 1; values below 0 and above 1 are kept."""
+    CAMERA = auto()
+    """(..., 3, H, W) linear camera RGB, black = 0."""
+    RGB = auto()
+    """(..., 3, H, W) RGB with the primaries and transfer curve that `Frame.color` names."""
+
+    @property
+    def is_mosaic(self) -> bool:
+        """Whether frames in this space have a CFA."""
+        return self in (Space.SENSOR, Space.MOSAIC)
+
+    @property
+    def label(self) -> str:
+        """The name, or the names joined with "or"."""
+        return " or ".join(one.name or "" for one in self)
+
+
+@dataclass(frozen=True)
+class Color:
+    """Primaries and transfer curve of RGB pixels, by their names in `rawpipe.colorimetry`."""
+
+    space: str
+    curve: str = "linear"
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Noise of the pixels, in the unit of the frame's data: variance = shot * (x - black) + read**2, plus row noise.
+
+    Args:
+        shot: variance per unit of signal, per site R, Gr, Gb, B (4) or per plane (3).
+        read: standard deviation without light, likewise; quantisation included.
+        row: standard deviation of the offset that a whole row shares, likewise.
+    """
+
+    shot: Tensor
+    read: Tensor
+    row: Tensor
+
+    def scaled(self, gain: Tensor) -> Noise:
+        """The noise of pixels multiplied by `gain`, a scalar or one number per site or plane."""
+        size = gain.abs()
+        return Noise(self.shot * size, self.read * size, self.row * size)
+
+    def variance(self, signal: Tensor) -> Tensor:
+        """Variance of a pixel at `signal` above black: per site or plane, in the last dimension of `signal`."""
+        return self.shot * signal.clamp(min=0) + self.read**2 + self.row**2
+
+    def mixed(self, weights: Tensor, row_weights: Tensor, signal: Tensor, mixed_signal: Tensor) -> Noise:
+        """The noise of planes that are linear mixtures of others, for a flat field.
+
+        A two-parameter model can't hold what each input contributes, so shot noise is taken at the inputs' signals
+        `signal` (n) and laid on the outputs' signal `mixed_signal` (m).
+
+        Args:
+            weights: summed squared coefficients of every input in every output (m, n).
+            row_weights: for every output a quadratic form in the inputs' row sigmas (m, n, n).
+            signal: flat-field signal of the inputs (n).
+            mixed_signal: flat-field signal of the outputs (m).
+        """
+        shot = weights @ (self.shot * signal) / mixed_signal
+        return Noise(
+            shot, (weights @ self.read**2).sqrt(), torch.einsum("cst,s,t->c", row_weights, self.row, self.row).sqrt()
+        )
+
+    def map(self, fn: Callable[[Tensor], Tensor]) -> Noise:
+        """Apply `fn` to every tensor."""
+        return Noise(fn(self.shot), fn(self.read), fn(self.row))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage that ran: its name, its parameters with measured numbers resolved, and who provided it.
+
+    `seconds` is the time it took, None where stages were fused into one; it doesn't count in comparisons.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    provider: str = ""
+    seconds: float | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Frame:
+    """A picture, or a stack of them in the leading dimensions, with everything needed to understand its numbers.
+
+    Args:
+        data: pixels, shaped as `space` says.
+        space: meaning and unit of the numbers.
+        cfa: phase of `data[..., 0, 0]`, one of RGGB, GRBG, GBRG, BGGR; None once demosaiced.
+        color: primaries and curve of an RGB frame, None in other spaces.
+        black: black level per site R, Gr, Gb, B (4) or per plane (3), in the unit of `data`.
+        white: level at which the sensor saturated, likewise.
+        noise: noise of the pixels, None if unknown.
+        wb: white-balance gains already applied to R, G, B (3), ones if none.
+        exposure_gain: product of all exposure gains since the sensor, a scalar, 1 if none.
+        neutral: camera RGB of a neutral object in use (3), green = 1, before `wb`.
+        origin: y and x of `data[..., 0, 0]` in the whole frame, then its height and width (4), integers.
+        applied: one-time corrections that have been made: "linearization", "opcodes1", "opcodes2", ...
+        shot: what the camera recorded.
+        history: the stages that ran, written by the pipeline.
+
+    Raises:
+        FrameError: the parts don't fit together.
+    """
+
+    data: Tensor
+    space: Space
+    cfa: str | None = None
+    color: Color | None = None
+    black: Tensor
+    white: Tensor
+    noise: Noise | None = None
+    wb: Tensor
+    exposure_gain: Tensor
+    neutral: Tensor
+    origin: Tensor
+    applied: tuple[str, ...] = ()
+    shot: Shot
+    history: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.data.shape)
+        if self.space.is_mosaic:
+            if self.cfa is None or len(shape) < 2:
+                raise FrameError(
+                    f"got {self.space.label} data {shape} and cfa {self.cfa!r}; expected (..., H, W) and a phase"
+                )
+            bayer.check_phase(self.cfa)
+        elif self.cfa is not None or len(shape) < 3 or shape[-3] != 3:
+            raise FrameError(
+                f"got {self.space.label} data {shape} and cfa {self.cfa!r}; expected (..., 3, H, W) and None"
+            )
+        if (self.color is None) == (self.space is Space.RGB):
+            raise FrameError(
+                f"got {self.space.label} with color {self.color}; expected a Color in RGB and None elsewhere"
+            )
+        levels = 4 if self.space.is_mosaic else 3
+        if self.black.shape != (levels,) or self.white.shape != (levels,):
+            raise FrameError(
+                f"got black {tuple(self.black.shape)} and white {tuple(self.white.shape)}; "
+                f"expected {levels} values each in {self.space.label}"
+            )
+
+    @classmethod
+    def read(cls, path: str | PathLike[str], **options: Any) -> Frame:
+        """Read a camera file, a DNG, or with `shape`, `dtype` and `cfa` a headless dump. See `rawpipe.io.read`."""
+        from rawpipe.io.raw import read
+
+        return read(path, **options)
+
+    @classmethod
+    def from_array(cls, array: object, cfa: str | None = None, **options: Any) -> Frame:
+        """A frame around your own pixels, without a copy. See `rawpipe.io.from_array`."""
+        from rawpipe.io.array import from_array
+
+        return from_array(array, cfa, **options)
+
+    def write(self, path: str | PathLike[str], **options: Any) -> Step:
+        """Write a DNG or a TIFF, by the file's ending; the step returned says what was done. See `rawpipe.io.write`."""
+        from rawpipe.io import write
+
+        return write(self, path, **options)
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.data.shape[-2]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.data.shape[-1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels are."""
+        return self.data.device
+
+    def map(self, fn: Callable[[Tensor], Tensor]) -> Frame:
+        """Apply `fn` to every tensor of the frame; the shot stays as it was taken, on the CPU."""
+        moved: dict[str, Any] = {f.name: fn(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, **moved, noise=None if self.noise is None else self.noise.map(fn))
+
+    def to(self, device: torch.device | str) -> Frame:
+        """This frame on another device."""
+        return self.map(lambda tensor: tensor.to(device))
+
+    def cpu(self) -> Frame:
+        """This frame on the CPU."""
+        return self.to("cpu")
+
+    def pin_memory(self) -> Frame:
+        """This frame in page-locked memory, for fast copies to a GPU."""
+        return self.map(Tensor.pin_memory)
+
+    def as_type(self, dtype: torch.dtype) -> Frame:
+        """This frame with its pixels in another floating type; levels and noise stay float32."""
+        return replace(self, data=self.data.to(dtype))
+
+    def __getitem__(self, index: int) -> Frame:
+        """One frame of a burst or batch."""
+        if self.data.ndim <= (2 if self.space.is_mosaic else 3):
+            raise FrameError(
+                f"got index {index} for data {tuple(self.data.shape)}; expected leading dimensions to choose from"
+            )
+        return replace(self, data=self.data[index])
+
+    def crop(self, top: int, left: int, height: int, width: int) -> Frame:
+        """A window of the frame, a view: phase and origin move with it.
+
+        Raises:
+            FrameError: the window isn't inside the frame.
+        """
+        if not (0 <= top < top + height <= self.height and 0 <= left < left + width <= self.width):
+            raise FrameError(
+                f"got a crop of {height}x{width} at row {top}, column {left}; "
+                f"expected it within {self.height}x{self.width}"
+            )
+        return replace(
+            self,
+            data=self.data[..., top : top + height, left : left + width],
+            cfa=None if self.cfa is None else bayer.rephase(self.cfa, top, left),
+            origin=self.origin + self.origin.new_tensor([top, left, 0, 0]),
+        )
+
+    def scaled(self, gain: Tensor | float, offset: Tensor | float = 0.0) -> Frame:
+        """Change the unit: data * gain + offset, and with it black, white and noise.
+
+        Args:
+            gain: a number, or one per site (4) or plane (3).
+            offset: likewise, in the new unit.
+        """
+        data = bayer.as_float(self.data)
+        gain = torch.as_tensor(gain, dtype=torch.float32, device=data.device)
+        offset = torch.as_tensor(offset, dtype=torch.float32, device=data.device)
+        pixels = torch.addcmul(self._laid_out(offset), data, self._laid_out(gain))
+        return replace(
+            self,
+            data=pixels,
+            black=self.black * gain + offset,
+            white=self.white * gain + offset,
+            noise=None if self.noise is None else self.noise.scaled(gain),
+        )
+
+    def _laid_out(self, values: Tensor) -> Tensor:
+        """Per-site or per-plane values in a shape that broadcasts with the pixels, in their dtype."""
+        values = values.to(self.data.dtype if self.data.is_floating_point() else torch.float32)
+        if values.ndim == 0:
+            return values
+        if self.cfa is not None:
+            return bayer.spread(values, self.cfa, self.height, self.width)
+        return values[:, None, None]

@@ -1,0 +1,218 @@
+"""Pipeline: stages in order, checked when built, run strip by strip, recorded so that a run can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from inspect import signature
+from os import PathLike
+from typing import Any, overload
+
+import torch
+
+from rawpipe import _recipe, _registry
+from rawpipe._errors import PipelineError, unknown
+from rawpipe._frame import Frame, Space, Step
+from rawpipe._run import CancelEvent, Progress, Run, Runner
+from rawpipe._stage import Stage, name_of, parameters_of
+
+_RECOMPILE_LIMIT = 64  # four phases x a few groups of stages x the picture sizes that a process meets
+
+
+def apply(stages: tuple[Stage, ...], frame: Frame) -> Frame:
+    """Run stages one after another: the only function that is ever compiled."""
+    for stage in stages:
+        frame = stage(frame)
+    return frame
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Stages in order. `Pipeline([BlackLevel(), Demosaic()])(frame)` gives a frame.
+
+    Local stages are run together, strip by strip, which is faster and takes little memory; the result is the same as
+    untiled. A pipeline holds no state: any number of threads may share one.
+
+    Args:
+        stages: stages, or their registered names.
+        rows: rows of a strip, at least; more where the stages' halo asks for it.
+        runner: runs a group of local stages on one strip. See `compile`.
+
+    Raises:
+        PipelineError: a stage can't take what the one before it gives.
+    """
+
+    stages: tuple[Stage, ...]
+    rows: int = field(default=64, repr=False)
+    runner: Runner | None = field(default=None, repr=False, compare=False)
+
+    def __init__(
+        self,
+        stages: Iterable[Stage | str],
+        rows: int = 64,
+        runner: Runner | None = None,
+    ) -> None:
+        made = tuple(_registry.load(stage)() if isinstance(stage, str) else stage for stage in stages)
+        object.__setattr__(self, "stages", made)
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "runner", runner)
+        self._check_ports()
+
+    def _check_ports(self) -> None:
+        space: Space | None = None
+        for index, stage in enumerate(self.stages):
+            if isinstance(stage, type) or not callable(stage) or not hasattr(stage, "takes"):
+                raise PipelineError(
+                    f"got {stage!r} at position {index}; expected a stage: an instance with takes and gives"
+                )
+            takes = stage.takes if space is None else stage.takes & space
+            if space is not None and not takes:
+                raise PipelineError(
+                    f"stage {index} ({self.names[index]}) takes {stage.takes.label}; "
+                    f"stage {index - 1} ({self.names[index - 1]}) gives {space.label}. "
+                    f"Put a stage from {space.label} to {stage.takes.label} between them"
+                )
+            space = stage.gives or takes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The stages' names; where one occurs again, `_2`, `_3` ... are added."""
+        seen: dict[str, int] = {}
+        names = []
+        for stage in self.stages:
+            name = name_of(stage)
+            seen[name] = seen.get(name, 0) + 1
+            names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        return tuple(names)
+
+    def index(self, name: str) -> int:
+        """Position of a stage.
+
+        Raises:
+            PipelineError: no stage has that name.
+        """
+        if name not in self.names:
+            raise PipelineError(unknown("stage", name, self.names))
+        return self.names.index(name)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(self.stages)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Stage: ...
+    @overload
+    def __getitem__(self, key: slice) -> Pipeline: ...
+    def __getitem__(self, key: int | str | slice) -> Stage | Pipeline:
+        """A stage by position or name; or, for a slice of either, a pipeline without the slice's end."""
+        if isinstance(key, slice):
+            start, stop = (self.index(end) if isinstance(end, str) else end for end in (key.start, key.stop))
+            return replace(self, stages=self.stages[start : stop : key.step])
+        return self.stages[self.index(key) if isinstance(key, str) else key]
+
+    def replace(self, name: str, stage: Stage | str) -> Pipeline:
+        """This pipeline with another stage in the place of the one called `name`."""
+        at = self.index(name)
+        return Pipeline([*self.stages[:at], stage, *self.stages[at + 1 :]], self.rows, self.runner)
+
+    def compile(self, **options: Any) -> Pipeline:
+        """This pipeline with its local stages compiled by `torch.compile`, in a recompile scope of its own.
+
+        One compilation serves every photo of a size and phase. `options` go to `torch.compile`.
+        """
+        ours = {"fullgraph": True, "dynamic": False, "isolate_recompiles": True, "recompile_limit": _RECOMPILE_LIMIT}
+        known = signature(torch.compile).parameters  # the last two came with torch 2.13
+        chosen = {name: value for name, value in ours.items() if name in known} | options
+        return replace(self, runner=torch.compile(apply, **chosen))
+
+    # Running
+
+    @overload
+    def run(
+        self,
+        frame: Frame,
+        *,
+        keep: None = None,
+        progress: Progress | None = None,
+        cancel: CancelEvent | None = None,
+        max_memory: int | None = None,
+    ) -> Frame: ...
+    @overload
+    def run(
+        self,
+        frame: Frame,
+        *,
+        keep: Sequence[str],
+        progress: Progress | None = None,
+        cancel: CancelEvent | None = None,
+        max_memory: int | None = None,
+    ) -> tuple[Frame, dict[str, Frame]]: ...
+    def run(
+        self,
+        frame: Frame,
+        *,
+        keep: Sequence[str] | None = None,
+        progress: Progress | None = None,
+        cancel: CancelEvent | None = None,
+        max_memory: int | None = None,
+    ) -> Frame | tuple[Frame, dict[str, Frame]]:
+        """Run the stages on a frame.
+
+        Args:
+            frame: in a space that the first stage takes.
+            keep: names of stages whose results are wanted too; the answer is then (frame, {name: frame}).
+            progress: called with the share done (0 to 1) and the name of the stage at work.
+            cancel: an event; once it is set, the run stops at the next strip.
+            max_memory: bytes that the run may take beside the frames that go in and come out.
+
+        Raises:
+            StageError: a stage can't work on what it was given.
+            PipelineError: the frame doesn't fit the first stage, or `max_memory` is too little.
+            Cancelled: `cancel` was set.
+        """
+        for name in keep or ():
+            self.index(name)
+        if self.stages and not self.stages[0].takes & frame.space:
+            raise PipelineError(
+                f"got a frame in {frame.space.label}; stage 0 ({self.names[0]}) takes {self.stages[0].takes.label}. "
+                'Start further on: pipeline["name of a stage":]'
+            )
+        work = Run(self.stages, self.names, self.rows, self.runner, frozenset(keep or ()), progress, cancel, max_memory)
+        result = work.on(frame)
+        return result if keep is None else (result, work.kept)
+
+    __call__ = run
+
+    # Recipes
+
+    def recipe(self) -> str:
+        """This pipeline as TOML: every stage with its parameters, in order."""
+        return _recipe.dumps((name_of(stage), parameters_of(stage)) for stage in self.stages)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the recipe to a file."""
+        from rawpipe.io.atomic import replacing
+
+        with replacing(path) as temporary:
+            temporary.write_text(self.recipe(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Pipeline:
+        """Read a recipe file.
+
+        Raises:
+            PipelineError: it isn't a recipe, or names a stage or parameter that doesn't exist.
+        """
+        return cls(_recipe.load(path))
+
+    @classmethod
+    def from_recipe(cls, text: str) -> Pipeline:
+        """The pipeline that a recipe describes. Raises as `load`."""
+        return cls(_recipe.loads(text))
+
+    @classmethod
+    def from_history(cls, history: Iterable[Step]) -> Pipeline:
+        """The pipeline that made a frame, its measured numbers fixed: the same file gives the same bits again."""
+        return cls(_recipe.make(step.name, step.parameters) for step in history)

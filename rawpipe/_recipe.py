@@ -1,0 +1,97 @@
+"""Recipes: a pipeline as TOML, and back.
+
+schema = 1
+
+[[stage]]
+name = "demosaic"
+method = "malvar2004"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from rawpipe import _registry
+from rawpipe._errors import PipelineError, unknown
+from rawpipe._stage import Stage, name_of
+
+SCHEMA = 1
+
+
+def dumps(stages: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """Stages, each a name and its parameters, as TOML.
+
+    Raises:
+        PipelineError: a parameter is of a kind that TOML can't hold.
+    """
+    tables = [{"name": name} | {k: _plain(k, v) for k, v in values.items() if v is not None} for name, values in stages]
+    return "\n".join([f"schema = {SCHEMA}\n", *("[[stage]]\n" + tomli_w.dumps(table) for table in tables)])
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(name, item) for item in value]
+    if isinstance(value, bool | int | float | str):
+        return value
+    raise PipelineError(f"got {name} = {value!r}; expected numbers, text, or tuples of them: a recipe can't hold it")
+
+
+def load(path: str | PathLike[str]) -> list[Stage]:
+    """The stages of a recipe file.
+
+    Raises:
+        PipelineError: it can't be read, isn't a recipe, or names a stage or parameter that doesn't exist.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(f"the recipe {path} can't be read: {error}") from error
+    return loads(text)
+
+
+def loads(text: str) -> list[Stage]:
+    """The stages of a recipe. Raises as `load`."""
+    try:
+        recipe = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PipelineError(f"the recipe isn't TOML: {error}") from error
+    if recipe.get("schema") != SCHEMA:
+        raise PipelineError(
+            f"got a recipe with schema = {recipe.get('schema')}; expected schema = {SCHEMA} as its first line"
+        )
+    if extra := recipe.keys() - {"schema", "stage"}:
+        raise PipelineError(f"got {', '.join(sorted(extra))} in the recipe; expected only [[stage]] tables")
+    tables = recipe.get("stage", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) and "name" in table for table in tables):
+        raise PipelineError('got a stage without a name; expected [[stage]] tables, each with name = "..."')
+    return [make(table["name"], {k: v for k, v in table.items() if k != "name"}) for table in tables]
+
+
+def make(name: str, parameters: Mapping[str, Any]) -> Stage:
+    """The registered stage of that name with these parameters.
+
+    Raises:
+        PipelineError: the name or a parameter is unknown, or a value is refused.
+    """
+    kind = _registry.load(name)
+    known = [f.name for f in fields(kind) if f.repr]
+    for parameter in parameters:
+        if parameter not in known:
+            raise PipelineError(f"stage {name!r}: " + unknown("parameter", parameter, known or ["none"]))
+    try:
+        stage: Stage = kind(**{k: _tuples(v) for k, v in parameters.items()})
+    except TypeError as error:
+        raise PipelineError(f"stage {name!r}: {error}") from error
+    assert name_of(stage) == name
+    return stage
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,53 @@
+"""Stages and enhancers by name, ours and third-party ones alike, found through entry points and imported when used."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from rawpipe._errors import PipelineError, unknown
+
+STAGES = "rawpipe.stages"
+
+
+@cache
+def installed(group: str = STAGES) -> dict[str, EntryPoint]:
+    """Entry points of a group by name, sorted; nothing is imported.
+
+    Raises:
+        PipelineError: two packages claim one name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            raise PipelineError(
+                f"got two stages named {point.name!r}: {other.value} and {point.value}; uninstall or rename one"
+            )
+    return found
+
+
+def load(name: str, group: str = STAGES) -> Any:
+    """The class registered under a name.
+
+    Raises:
+        PipelineError: nothing has that name, or its module can't be imported.
+    """
+    points = installed(group)
+    if name not in points:
+        raise PipelineError(
+            unknown("stage", name, points) + "; a stage of your own needs an entry point in rawpipe.stages"
+        )
+    try:
+        return points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise PipelineError(
+            f"stage {name!r} is registered as {points[name].value}, which can't be imported: {error}"
+        ) from error
+
+
+def provider(name: str, group: str = STAGES) -> str:
+    """Distribution and version that a name comes from, e.g. "rawpipe-isp 0.1.0"; "" if it isn't registered."""
+    point = installed(group).get(name)
+    return f"{point.dist.name} {point.dist.version}" if point is not None and point.dist is not None else ""

@@ -1,0 +1,179 @@
+"""Run: one pass of a pipeline over one frame, with its progress, its clock and its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+
+from rawpipe import _registry
+from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
+from rawpipe._frame import Frame, Step
+from rawpipe._stage import Measured, Stage, name_of, parameters_of
+from rawpipe._tiles import WORKING_BYTES, Tiling, run_tiled
+
+Progress = Callable[[float, str], None]
+Runner = Callable[[tuple[Stage, ...], Frame], Frame]
+
+
+class CancelEvent(Protocol):
+    """What `cancel=` takes: `threading.Event`, `multiprocessing.Event`, or anything with this method."""
+
+    def is_set(self) -> bool:
+        """Whether the run should stop."""
+
+
+@dataclass
+class Run:
+    """The stages, how to run them, and the local ones that wait to be run together.
+
+    Arguments are those of `Pipeline` and `Pipeline.run`.
+    """
+
+    stages: Sequence[Stage]
+    names: Sequence[str]
+    rows: int
+    runner: Runner | None
+    keep: frozenset[str]
+    progress: Progress | None
+    cancel: CancelEvent | None
+    max_memory: int | None
+    kept: dict[str, Frame] = field(default_factory=dict)
+    _waiting: list[tuple[int, Stage]] = field(default_factory=list)
+
+    def on(self, frame: Frame) -> Frame:
+        """Run all stages on a frame."""
+        for index, stage in enumerate(self.stages):
+            if isinstance(stage, Measured):
+                if stage.sees_pixels:
+                    frame = self._flush(frame)
+                seen = self._probe(frame)
+                with _at(index, self.names[index]):
+                    stage = stage.measure(seen)
+            self._waiting.append((index, stage))
+            if stage.halo is None:
+                self._waiting.pop()
+                frame = self._whole(self._flush(frame), index, stage)
+            if self.names[index] in self.keep:
+                frame = self.kept[self.names[index]] = self._flush(frame)
+        return self._flush(frame)
+
+    def _probe(self, frame: Frame) -> Frame:
+        """A frame with the metadata that the waiting stages will give, and only a corner of the pixels."""
+        if not self._waiting:
+            return frame
+        size = 2 * sum(stage.halo or 0 for _, stage in self._waiting) + 8
+        corner = frame.crop(0, 0, min(size, frame.height), min(size, frame.width))
+        for index, stage in self._waiting:
+            with _at(index, self.names[index]):
+                corner = stage(corner)
+        return corner
+
+    def _whole(self, frame: Frame, index: int, stage: Stage) -> Frame:
+        """Run a stage that must see the whole frame."""
+        need = frame.data.numel() * WORKING_BYTES
+        if self.max_memory is not None and need > self.max_memory:
+            raise PipelineError(
+                f"stage {index} ({self.names[index]}) works on the whole frame, about {need} bytes; "
+                f"got max_memory={self.max_memory}"
+            )
+        self._check()
+        clock = _Clock(frame.device)
+        with _at(index, self.names[index]), clock:
+            after = stage(frame)
+        self._report(index + 1, index)
+        return _recorded(replace(after, history=frame.history), [(stage, clock.seconds())])
+
+    def _flush(self, frame: Frame) -> Frame:
+        """Run the local stages that wait, window by window."""
+        if not self._waiting:
+            return frame
+        waiting, self._waiting = self._waiting, []
+        stages = tuple(stage for _, stage in waiting)
+        first, last = waiting[0][0], waiting[-1][0]
+        clocks = [_Clock(frame.device) for _ in stages]
+
+        def eager(window: Frame) -> Frame:
+            self._check()
+            for (index, stage), clock in zip(waiting, clocks, strict=True):
+                with _at(index, self.names[index]), clock:
+                    window = stage(window)
+            return window
+
+        def compiled(window: Frame) -> Frame:
+            self._check()
+            assert self.runner is not None
+            return self.runner(stages, window)
+
+        after = run_tiled(
+            eager if self.runner is None else compiled,
+            replace(frame, history=()),
+            Tiling.of(stages, frame, self.rows, self.max_memory),
+            lambda share: self._report(first + share * len(stages), last),
+        )
+        times = [clock.seconds() if self.runner is None else None for clock in clocks]
+        return _recorded(replace(after, history=frame.history), list(zip(stages, times, strict=True)))
+
+    def _check(self) -> None:
+        if self.cancel is not None and self.cancel.is_set():
+            raise Cancelled("the run was cancelled; nothing was written, and the frame that went in is as it was")
+
+    def _report(self, done: float, index: int) -> None:
+        if self.progress is not None:
+            self.progress(done / len(self.stages), self.names[index])
+
+
+def _recorded(frame: Frame, ran: Sequence[tuple[Stage, float | None]]) -> Frame:
+    """The frame with the stages that ran added to its history."""
+    steps = tuple(
+        Step(name_of(stage), parameters_of(stage), _registry.provider(name_of(stage)), seconds)
+        for stage, seconds in ran
+    )
+    return replace(frame, history=(*frame.history, *steps))
+
+
+class _at:
+    """Adds the stage's position and name to what goes wrong inside it, once."""
+
+    def __init__(self, index: int, name: str) -> None:
+        self.place = f"stage {index} ({name})"
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RawpipeError):
+            raise StageError(f"{self.place}: {error}") from error
+        if error is not None:
+            error.add_note(f"in {self.place}")
+
+
+class _Clock:
+    """Adds up the time spent inside it; on a GPU by events, so that nothing waits until the end."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.gpu = device.type == "cuda"
+        self.spans: list[tuple[Any, Any]] = []
+
+    def _now(self) -> Any:
+        if not self.gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
+
+    def __enter__(self) -> None:
+        self.start = self._now()
+
+    def __exit__(self, *_: object) -> None:
+        self.spans.append((self.start, self._now()))
+
+    def seconds(self) -> float:
+        """Seconds spent inside so far."""
+        if not self.gpu:
+            return float(sum(end - start for start, end in self.spans))
+        torch.cuda.synchronize()
+        return float(sum(start.elapsed_time(end) for start, end in self.spans)) / 1000

@@ -1,0 +1,106 @@
+"""Shot: what the camera recorded about a picture, kept as it was taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from rawpipe._camera_color import CameraColor
+from rawpipe.io.ifd import Tag
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Shot:
+    """As taken: nothing a stage does to the pixels changes it, except turning the picture (see `upright`).
+
+    Args:
+        make: maker, as the file spells it.
+        model: model, as the file spells it.
+        unique_model: "Maker Model" in Adobe's spelling, the key of camera profiles.
+        serial: body serial number, "" if unknown.
+        lens: lens model, "" if unknown.
+        iso: ISO speed, None if unknown.
+        exposure_s: exposure time in seconds, None if unknown.
+        f_number: aperture, None if unknown.
+        focal_mm: focal length in millimetres, None if unknown.
+        taken: EXIF DateTimeOriginal, "" if unknown.
+        orientation: EXIF orientation 1..8 that turns the stored pixels upright.
+        bits: bits per sample of the recording.
+        black: black level in DN, per site R, Gr, Gb, B (4) or per plane (3).
+        white: saturation level in DN, likewise.
+        black_rows: addition to black per row of the active area (rows), or None.
+        black_columns: addition to black per column of the active area (columns), or None.
+        linearization: value of each stored code (codes) that `Linearize` looks up, None if the codes are linear.
+        neutral: camera RGB of a neutral object as the camera judged it (3), green = 1; None if it did not.
+        color: colour matrices, or None.
+        size: height and width of the whole sensor, masked borders included.
+        active_area: top, left, bottom, right of the picture within the whole sensor.
+        default_crop: top, left, bottom, right that the maker recommends, within the active area; None if all of it.
+        masked_areas: top, left, bottom, right of each optically black rectangle within the whole sensor.
+        opcodes: DNG OpcodeList 1, 2 and 3 as bytes, empty where there is none.
+        noise_profile: DNG NoiseProfile, pairs (S, O) per plane, empty if none.
+        baseline_exposure: DNG BaselineExposure in EV.
+        exif: the tags of the EXIF IFD, maker note left out.
+        gps: the tags of the GPS IFD.
+        sensor: the whole sensor's counts (H, W), borders included, that a CFA DNG takes its border from; or None.
+        source: name of the file, "" if the frame was made from an array.
+    """
+
+    make: str = ""
+    model: str = ""
+    unique_model: str = ""
+    serial: str = ""
+    lens: str = ""
+    iso: float | None = None
+    exposure_s: float | None = None
+    f_number: float | None = None
+    focal_mm: float | None = None
+    taken: str = ""
+    orientation: int = 1
+    bits: int = 16
+    black: Tensor
+    white: Tensor
+    black_rows: Tensor | None = None
+    black_columns: Tensor | None = None
+    linearization: Tensor | None = None
+    neutral: Tensor | None = None
+    color: CameraColor | None = None
+    size: tuple[int, int]
+    active_area: Box
+    default_crop: Box | None = None
+    masked_areas: tuple[Box, ...] = ()
+    opcodes: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+    noise_profile: tuple[float, ...] = ()
+    baseline_exposure: float = 0.0
+    exif: tuple[Tag, ...] = ()
+    gps: tuple[Tag, ...] = ()
+    sensor: Tensor | None = None
+    source: str = ""
+
+    @property
+    def scale_dn(self) -> Tensor:
+        """Counts from black to saturation (a scalar): one scale for all sites, that of the site that clips first."""
+        return (self.white - self.black).min()
+
+    def daylight_neutral(self) -> Tensor | None:
+        """Camera RGB (3) of a neutral object under D65, from the colour matrices; None without them."""
+        return None if self.color is None else self.color.neutral_of().to(torch.float32)
+
+    def upright(self, size: tuple[int, int], default_crop: Box | None) -> Shot:
+        """This shot for pixels turned upright: what is tied to the sensor's own rows and columns is gone."""
+        return replace(
+            self,
+            orientation=1,
+            size=size,
+            active_area=(0, 0, *size),
+            default_crop=default_crop,
+            masked_areas=(),
+            black_rows=None,
+            black_columns=None,
+            opcodes=(b"", b"", b""),
+            sensor=None,
+        )

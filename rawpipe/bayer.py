@@ -1,0 +1,133 @@
+"""Pure tensor kernels of the 2x2 Bayer mosaic: phases, sites, mirror, pack and unpack.
+
+A *site* is one of the four photosites, named by colour and row: R, Gr (green in a red row), Gb (green in a blue
+row), B. Per-site numbers are always stored in that order, so a crop by one row or column changes the phase and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rawpipe._errors import FrameError
+
+PHASES = ("RGGB", "GRBG", "GBRG", "BGGR")
+SITES = ("R", "Gr", "Gb", "B")
+
+# Site index (0 R, 1 Gr, 2 Gb, 3 B) at [row parity][column parity].
+_SITES_AT = {
+    "RGGB": ((0, 1), (2, 3)),
+    "GRBG": ((1, 0), (3, 2)),
+    "GBRG": ((2, 3), (0, 1)),
+    "BGGR": ((3, 2), (1, 0)),
+}
+
+
+def check_phase(cfa: str) -> str:
+    """Return `cfa` if it names one of the four Bayer phases.
+
+    Raises:
+        FrameError: it does not.
+    """
+    if cfa not in _SITES_AT:
+        raise FrameError(f"got CFA {cfa!r}; expected one of {', '.join(PHASES)}: read row by row from the top left")
+    return cfa
+
+
+def sites_at(cfa: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Site indices (0 R, 1 Gr, 2 Gb, 3 B) of the 2x2 cell whose top-left pixel is the first of `cfa`."""
+    return _SITES_AT[check_phase(cfa)]
+
+
+def rephase(cfa: str, dy: int, dx: int) -> str:
+    """The phase seen from a pixel `dy` rows below and `dx` columns right of the one that `cfa` describes."""
+    sites = sites_at(cfa)
+    moved = tuple(tuple(sites[(y + dy) % 2][(x + dx) % 2] for x in (0, 1)) for y in (0, 1))
+    return next(phase for phase, at in _SITES_AT.items() if at == moved)
+
+
+def flipped(cfa: str, height: int, width: int, *, rows: bool = False, columns: bool = False) -> str:
+    """The phase after a mosaic of `height` x `width` pixels is turned upside down, left to right, or both."""
+    return rephase(cfa, (height - 1) % 2 if rows else 0, (width - 1) % 2 if columns else 0)
+
+
+def transposed(cfa: str) -> str:
+    """The phase after rows and columns of the mosaic are swapped."""
+    return "".join((cfa[0], cfa[2], cfa[1], cfa[3]))
+
+
+def offset(cfa: str, site: int) -> tuple[int, int]:
+    """Row and column (0 or 1) of the first pixel of a site."""
+    return next((y, x) for y in (0, 1) for x in (0, 1) if sites_at(cfa)[y][x] == site)
+
+
+def view(data: Tensor, cfa: str, site: int) -> Tensor:
+    """All pixels of one site, (..., ~H/2, ~W/2), as a view of `data` (..., H, W)."""
+    y, x = offset(cfa, site)
+    return data[..., y::2, x::2]
+
+
+def spread(values: Tensor, cfa: str, height: int, width: int) -> Tensor:
+    """Lay per-site `values` (4) out over a mosaic: (height, width), the value of each pixel's own site."""
+    cell = torch.stack([torch.stack([values[site] for site in row]) for row in sites_at(cfa)])
+    rows = torch.arange(height, device=values.device) % 2
+    columns = torch.arange(width, device=values.device) % 2
+    return cell[:, columns][rows]
+
+
+def per_site(colors: Tensor) -> Tensor:
+    """R, G, B (3) as R, Gr, Gb, B (4)."""
+    return torch.stack([colors[0], colors[1], colors[1], colors[2]])
+
+
+def as_float(data: Tensor) -> Tensor:
+    """Counts as float32; floating data as it is."""
+    return data if data.is_floating_point() else data.to(torch.float32)
+
+
+def mirror(data: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+    """Pad the last two dimensions by reflection without repeating the edge, so that the CFA phase goes on.
+
+    Works on any size from 2x2 up, however wide the padding: a mirror image is mirrored again.
+    """
+    height, width = data.shape[-2:]
+    if height < 2 or width < 2:
+        raise FrameError(f"got {height}x{width} pixels; expected at least one 2x2 Bayer cell")
+    if max(top, bottom) < height and max(left, right) < width:
+        flat = data.reshape(1, -1, height, width)
+        padded: Tensor = F.pad(flat, (left, right, top, bottom), mode="reflect")
+        return padded.reshape(*data.shape[:-2], *padded.shape[-2:])
+    rows = _reflected(-top, height + bottom, height, data)
+    columns = _reflected(-left, width + right, width, data)
+    return data[..., rows[:, None], columns]
+
+
+def _reflected(start: int, stop: int, length: int, like: Tensor) -> Tensor:
+    """Indices start..stop folded into 0..length-1 by reflection at both ends."""
+    period = 2 * (length - 1)
+    index = torch.arange(start, stop, device=like.device) % period
+    return torch.minimum(index, period - index)
+
+
+def pack(data: Tensor, cfa: str, ring: int = 0) -> Tensor:
+    """Four half-size planes in the order R, Gr, Gb, B: (..., 4, h, w) from (..., H, W).
+
+    Every packed pixel holds one R Gr / Gb B cell, whatever the phase: where the frame starts or ends inside a
+    cell, the missing pixels are mirrored in. `ring` adds that many packed pixels of mirrored border all around.
+    """
+    top, left = offset(cfa, 0)
+    height, width = data.shape[-2:]
+    bottom, right = (height + top) % 2, (width + left) % 2
+    if ring or top or left or bottom or right:
+        data = mirror(data, top + 2 * ring, bottom + 2 * ring, left + 2 * ring, right + 2 * ring)
+    return torch.stack([data[..., y::2, x::2] for y in (0, 1) for x in (0, 1)], dim=-3)
+
+
+def unpack(planes: Tensor, cfa: str, height: int, width: int) -> Tensor:
+    """The mosaic (..., height, width) that `pack` made `planes` (..., 4, h, w) from."""
+    top, left = offset(cfa, 0)
+    h, w = planes.shape[-2:]
+    mosaic: Tensor = F.pixel_shuffle(planes.reshape(-1, 4, h, w), 2)
+    return mosaic.reshape(*planes.shape[:-3], 2 * h, 2 * w)[..., top : top + height, left : left + width]

@@ -1,0 +1,1 @@
+"""The `rawpipe` command."""

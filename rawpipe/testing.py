@@ -1,0 +1,234 @@
+"""The laws that every stage keeps, ours and yours: `check_stage(MyStage())` in a test of your own.
+
+And the frames they are checked on: `synthetic_frame`, a small sensor whose truth is known.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from rawpipe import Color, Frame, Noise, Pipeline, Space, Stage, bayer
+from rawpipe._recipe import make
+from rawpipe._registry import installed
+from rawpipe._stage import Measured, name_of, parameters_of
+from rawpipe._tiles import Tiling, run_tiled
+
+SIZES = ((34, 40), (33, 47), (40, 33), (61, 59))
+_BORDER = (6, 38)  # masked rows above and columns left of the synthetic picture
+_MATRIX = ((0.646, -0.116, -0.086), (-0.383, 1.160, 0.253), (-0.042, 0.154, 0.604))
+_NEUTRAL = (0.45, 1.0, 0.62)
+
+
+def synthetic_frame(
+    space: Space = Space.SENSOR,
+    height: int = 34,
+    width: int = 40,
+    cfa: str = "RGGB",
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    batch: tuple[int, ...] = (),
+    level: float | None = None,
+    noise: Noise | None = None,
+    seed: int = 0,
+) -> Frame:
+    """A frame from a sensor with masked borders, different blacks per site, a colour matrix and an as-shot neutral.
+
+    Args:
+        space: space of the frame.
+        height: rows of the picture.
+        width: columns of the picture.
+        cfa: phase of the picture's first pixel.
+        dtype: floating type of the pixels; SENSOR frames are rounded to whole counts.
+        device: device of the pixels.
+        batch: leading dimensions.
+        level: a flat neutral field at this share of saturation; None for noise-like texture from -0.05 to 1.1.
+        noise: in the unit of a linear frame (black 0, saturation 1); the pixels get noise of that size.
+        seed: of the texture and the noise.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    planes = 4 if space.is_mosaic else 3
+    shape = (*batch, height, width) if space.is_mosaic else (*batch, 3, height, width)
+    neutral = torch.tensor(_NEUTRAL)
+    if level is None:
+        data = torch.rand(shape, generator=generator, dtype=torch.float64) * 1.15 - 0.05
+    else:
+        color = torch.ones(3) if space is Space.RGB else neutral
+        flat = level * (
+            bayer.spread(bayer.per_site(color), cfa, height, width) if space.is_mosaic else color[:, None, None]
+        )
+        data = flat.double().expand(shape).clone()
+    black, white, bits = torch.tensor([512.0, 516.0, 520.0, 508.0]), torch.full((4,), 15520.0), 14
+    scale = (white - black).min()
+    if noise is not None:
+        data = _with_noise(data, noise, cfa if space.is_mosaic else None, generator)
+    if space is Space.SENSOR:
+        data = (data * scale + bayer.spread(black, cfa, height, width)).round().clamp(0, 2**bits - 1)
+        noise = None if noise is None else noise.scaled(scale)
+    frame = Frame.from_array(
+        data.to(dtype),
+        cfa if space.is_mosaic else None,
+        space=space,
+        black=black if space is Space.SENSOR else 0,
+        white=white if space is Space.SENSOR else 1,
+        bits=bits,
+        neutral=neutral,
+        matrix=_MATRIX,
+        noise=noise,
+        color=Color("srgb") if space is Space.RGB else None,
+        iso=800,
+        make="Rawpipe",
+        model="Rawpipe Synthetic",
+        orientation=6,
+    )
+    top, left = _BORDER
+    size, area = (height + top, width + left), (top, left, top + height, left + width)
+    border = bayer.spread(black, bayer.rephase(cfa, -top, -left), *size).round().to(torch.uint16)
+    shot = replace(
+        frame.shot,
+        black=black,
+        white=white,
+        size=size,
+        active_area=area,
+        default_crop=(4, 4, height - 4, width - 4),
+        sensor=border,
+    )
+    origin = torch.tensor([top, left, *size])
+    wb = 1 / neutral if space is Space.RGB else torch.ones(planes if planes == 3 else 3)
+    return replace(frame, shot=shot, origin=origin, wb=wb).to(device)
+
+
+def _with_noise(data: Tensor, noise: Noise, cfa: str | None, generator: torch.Generator) -> Tensor:
+    height, width = data.shape[-2:]
+
+    def lay(values: Tensor) -> Tensor:
+        values = values.double()
+        return bayer.spread(values, cfa, height, width) if cfa is not None else values[:, None, None]
+
+    pixel = torch.randn(data.shape, generator=generator, dtype=torch.float64)
+    row = torch.randn((*data.shape[:-1], 1), generator=generator, dtype=torch.float64)
+    return data + pixel * (lay(noise.shot) * data.clamp(min=0) + lay(noise.read) ** 2).sqrt() + row * lay(noise.row)
+
+
+def check_stage(
+    stage: Stage, *, tile_tolerance: float = 0.0, noise_tolerance: float = 0.06, differentiable: bool = True
+) -> None:
+    """Hold a stage to the laws, over its spaces, four phases, odd sizes, dtypes, batches and devices at hand.
+
+    Args:
+        stage: the stage, with the parameters to check it with.
+        tile_tolerance: largest difference between the tiled and the untiled result, and between a batch and its frames;
+            0 = equal bits.
+        noise_tolerance: largest relative error of the noise that the frame claims to have.
+        differentiable: whether gradients must reach the input.
+
+    Raises:
+        AssertionError: the stage breaks a law; the message names it.
+    """
+    _check_form(stage)
+    for frame in _frames(stage):
+        ready = stage.measure(frame) if isinstance(stage, Measured) else stage
+        before = {f.name: value.clone() for f in fields(frame) if isinstance(value := getattr(frame, f.name), Tensor)}
+        result = ready(frame)
+        where = (
+            f"{name_of(stage)} on {frame.space.label} {frame.cfa or ''} {tuple(frame.data.shape)} {frame.data.dtype}"
+        )
+        for name, value in before.items():
+            _law(torch.equal(value, getattr(frame, name)), where, "the input stays untouched", f"{name} changed")
+        expected = stage.gives or frame.space
+        _law(result.space is expected, where, "the space is as declared", f"got {result.space}, expected {expected}")
+        _law(result.data.isfinite().all(), where, "finite in, finite out", "got nan or infinity")
+        kept = result.data.dtype in (frame.data.dtype, bayer.as_float(frame.data).dtype)
+        _law(kept, where, "the dtype is kept, or counts become float32", f"got {result.data.dtype}")
+        _law(result.data.device == frame.device, where, "the device is kept", f"got {result.device}")
+        _law(torch.equal(ready(frame).data, result.data), where, "deterministic", "a second run differs")
+        if ready.halo is not None:
+            _check_tiles(ready, frame, result, where, tile_tolerance)
+        if frame.data.ndim > (2 if frame.space.is_mosaic else 3):
+            alone = ready(frame[1]).data
+            gap = float((result.data[1].double() - alone.double()).abs().max())
+            _law(gap <= tile_tolerance, where, "a batch is its frames", f"the second one differs by {gap:.2g}")
+        if differentiable and frame.data.is_floating_point():
+            asked = replace(frame, data=frame.data.clone().requires_grad_())
+            _law(ready(asked).data.requires_grad, where, "differentiable", "the result has no gradient")
+    for space in stage.takes:
+        _check_noise(stage, space, noise_tolerance)
+
+
+def _check_form(stage: Stage) -> None:
+    kind, name = type(stage), name_of(stage)
+    frozen = getattr(getattr(stage, "__dataclass_params__", None), "frozen", False)
+    _law(frozen, name, "a stage is a frozen dataclass", f"got {kind}")
+    again = eval(repr(stage), vars(sys.modules[kind.__module__]).copy())
+    _law(again == stage, name, "repr round-trips", f"got {again!r}, expected {stage!r}")
+    if name in installed() and installed()[name].load() is kind:
+        _law(
+            make(name, parameters_of(stage)) == stage,
+            name,
+            "the recipe round-trips",
+            repr(make(name, parameters_of(stage))),
+        )
+        _law(
+            Pipeline.from_recipe(Pipeline([stage]).recipe()).stages == (stage,), name, "TOML round-trips", "it differs"
+        )
+
+
+def _frames(stage: Stage) -> Iterator[Frame]:
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for space, (height, width), device in product(stage.takes, SIZES, devices):
+        for cfa in bayer.PHASES if space.is_mosaic else ("RGGB",):
+            yield synthetic_frame(space, height, width, cfa, device=device)
+        yield synthetic_frame(space, height, width, "GBRG", dtype=torch.float64, device=device)
+        yield synthetic_frame(space, height, width, "BGGR", batch=(2,), device=device)
+        if space is Space.SENSOR:
+            yield synthetic_frame(space, height, width, "GRBG", dtype=torch.uint16, device=device)
+
+
+def _check_tiles(stage: Stage, frame: Frame, whole: Frame, where: str, tolerance: float) -> None:
+    grid = stage.grid if not frame.space.is_mosaic or stage.grid % 2 == 0 else 2 * stage.grid
+    for rows, columns in ((grid, 10**6), (3 * grid, 5 * grid)):
+        tiled = run_tiled(stage, frame, Tiling(rows, columns, stage.halo or 0, grid), lambda share: None)
+        law = f"tiled equals untiled with halo {stage.halo} and grid {stage.grid}"
+        _law(tiled.data.shape == whole.data.shape, where, law, f"got {tiled.data.shape}, expected {whole.data.shape}")
+        gap = float((tiled.data.double() - whole.data.double()).abs().max())
+        _law(gap <= tolerance, where, law, f"got a difference of {gap:.2g} in windows of {rows}x{columns}")
+        for name in ("black", "white", "wb", "exposure_gain", "neutral", "origin"):
+            same = torch.equal(getattr(tiled, name), getattr(whole, name))
+            _law(same, where, law, f"{name} differs: {getattr(tiled, name)}, expected {getattr(whole, name)}")
+
+
+def _check_noise(stage: Stage, space: Space, tolerance: float) -> None:
+    """Pixel noise and row noise, each alone on a flat neutral field, against what the result's `noise` says."""
+    count = 4 if space.is_mosaic else 3
+    none = torch.zeros(count)
+    pixel = Noise(torch.linspace(2e-4, 4e-4, count), torch.linspace(6e-3, 4e-3, count), none)
+    row = Noise(none + 1e-12, none + 1e-7, none + 5e-3)
+    for noise, shape, allowed in ((pixel, (256, 512), tolerance), (row, (4096, 64), 2.5 * tolerance)):
+        frame = synthetic_frame(space, *shape, "GRBG", level=0.2, noise=noise, dtype=torch.float64)
+        ready = stage.measure(frame) if isinstance(stage, Measured) else stage
+        result = ready(frame)
+        if result.noise is None or min(result.height, result.width) < 32:
+            continue
+        inner = result.crop(12, 12, result.height - 24, result.width - 24)
+        planes = (
+            [bayer.view(inner.data, inner.cfa, site) for site in range(4)]
+            if inner.cfa is not None
+            else inner.data.unbind(-3)
+        )
+        got = torch.stack([plane.var() for plane in planes])
+        signal = torch.stack([plane.mean() for plane in planes]).float() - result.black
+        said = result.noise.variance(signal).double()
+        worst = float((got / said - 1).abs().max())
+        message = f"got variance {got.tolist()}, the frame says {said.tolist()}"
+        _law(worst <= allowed, f"{name_of(stage)} on {space.label}", "noise is propagated", message)
+
+
+def _law(kept: object, where: str, law: str, message: str) -> None:
+    if not kept:
+        raise AssertionError(f"{where} breaks the law '{law}': {message}")
