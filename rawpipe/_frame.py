@@ -119,6 +119,7 @@ class Frame:
         color: primaries and curve of an RGB frame, None in other spaces.
         black: black level per site R, Gr, Gb, B (4) or per plane (3), in the unit of `data`.
         white: level at which the sensor saturated, likewise.
+        pedestal: counts in DN that stand for no light, per site or plane: what `black` was before it was subtracted.
         noise: noise of the pixels, None if unknown.
         wb: white-balance gains already applied to R, G, B (3), ones if none.
         exposure_gain: product of all exposure gains since the sensor, a scalar, 1 if none.
@@ -138,6 +139,7 @@ class Frame:
     color: Color | None = None
     black: Tensor
     white: Tensor
+    pedestal: Tensor
     noise: Noise | None = None
     wb: Tensor
     exposure_gain: Tensor

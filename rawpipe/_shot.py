@@ -46,6 +46,7 @@ class Shot:
         baseline_exposure: DNG BaselineExposure in EV.
         exif: the tags of the EXIF IFD, maker note left out.
         gps: the tags of the GPS IFD.
+        carried: further tags of the first directory that a file keeps: artist, copyright, a DNG's camera profile.
         sensor: the whole sensor's counts (H, W), borders included, that a CFA DNG takes its border from; or None.
         source: name of the file, "" if the frame was made from an array.
     """
@@ -78,6 +79,7 @@ class Shot:
     baseline_exposure: float = 0.0
     exif: tuple[Tag, ...] = ()
     gps: tuple[Tag, ...] = ()
+    carried: tuple[Tag, ...] = ()
     sensor: Tensor | None = None
     source: str = ""
 

@@ -101,7 +101,8 @@ def synthetic_frame(
     )
     origin = torch.tensor([top, left, *size])
     wb = 1 / neutral if space is Space.RGB else torch.ones(planes if planes == 3 else 3)
-    return replace(frame, shot=shot, origin=origin, wb=wb).to(device)
+    levels = black if space.is_mosaic else black[[0, 1, 3]]
+    return replace(frame, shot=shot, pedestal=levels, origin=origin, wb=wb).to(device)
 
 
 def _with_noise(data: Tensor, noise: Noise, cfa: str | None, generator: torch.Generator) -> Tensor:

@@ -117,6 +117,7 @@ def frame_of(
         color=color,
         black=shot.black,
         white=shot.white,
+        pedestal=shot.black,
         noise=noise,
         wb=torch.ones(3),
         exposure_gain=torch.ones(()),

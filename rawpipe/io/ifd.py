@@ -218,7 +218,7 @@ def write_tree(out: BinaryIO, root: Directory) -> None:
 
 
 def _write_directory(out: BinaryIO, directory: Directory) -> int:
-    entries = dict(directory.tags)
+    entries = {}
     for code, children in directory.children.items():
         entries[code] = Tag(code, LONG, tuple(_write_directory(out, child) for child in children))
     if directory.tiles is not None:
@@ -228,6 +228,7 @@ def _write_directory(out: BinaryIO, directory: Directory) -> int:
     if directory.strip is not None:
         entries[273] = Tag(273, LONG, (_append(out, directory.strip),))
         entries[279] = Tag(279, LONG, (len(directory.strip),))
+    entries |= directory.tags  # only now: a hash of the pixels is known when the last tile is written
     lines = [_entry(out, entries[code]) for code in sorted(entries)]
     return _append(out, struct.pack("<H", len(lines)) + b"".join(lines) + b"\0\0\0\0")
 

@@ -77,7 +77,7 @@ class BlackLevel:
         """Run."""
         if self._levels is None:
             return self.measure(frame)(frame)
-        above = replace(frame, data=self._without_additions(frame), black=self._levels)
+        above = replace(frame, data=self._without_additions(frame), black=self._levels, pedestal=self._levels)
         scale = 1 / (frame.white - self._levels).min()
         return replace(above.scaled(scale, -self._levels * scale), space=Space.MOSAIC)
 

@@ -91,6 +91,7 @@ class Demosaic:
             cfa=None,
             black=_colors(frame.black),
             white=_colors(frame.white),
+            pedestal=_colors(frame.pedestal),
             noise=noise,
             origin=frame.origin if halves == 1 else torch.div(frame.origin, halves, rounding_mode="floor"),
         )

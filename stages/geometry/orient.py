@@ -72,6 +72,7 @@ class Orient:
             cfa=cfa,
             black=frame.black[sites],
             white=frame.white[sites],
+            pedestal=frame.pedestal[sites],
             noise=None if frame.noise is None else frame.noise.map(lambda values: values[sites]),
             origin=torch.tensor([0, 0, height, width], device=frame.device),
             shot=frame.shot.upright((height, width), box),

@@ -1,0 +1,255 @@
+"""From a frame's numbers to a DNG's: which count stands for no light, which for saturation, and what gets lost.
+
+White balance is divided out. A frame whose exposure is the sensor's keeps the source's counts, black, white and
+border. Any other is stretched over 16 bits: from a pedestal high enough for the noise below black, to a headroom that
+keeps BaselineExposure small, since most readers ignore it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rawpipe import bayer
+from rawpipe._errors import FormatError
+from rawpipe._frame import Frame, Noise, Space
+from rawpipe._shot import Box
+
+FULL = 65535
+HEADROOM = 4.0
+_SAMPLES = 1_000_000  # per site or plane, to find percentiles
+_SIGMAS = 6  # of the noise that is left, between the pedestal and code 0
+_MARGIN = 4  # pixels around the default crop that a reader's demosaicing may look at
+
+Pixels = np.ndarray[Any, np.dtype[np.uint16]]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How values become counts: count = data * gain + offset.
+
+    Args:
+        gain: counts per unit of data, per site R, Gr, Gb, B (4) or plane (3); white balance is divided out here.
+        offset: count of data = 0, likewise.
+        black: BlackLevel, likewise.
+        white: WhiteLevel, and `limit` the largest code stored.
+        limit: see white.
+        headroom: data before white balance that is stored as white: above 1 where brighter things are kept.
+        in_place: whether counts, black, white and border are the source's.
+        noise_profile: DNG NoiseProfile: pairs S, O for R, G, B; empty if the noise is unknown.
+    """
+
+    gain: Tensor
+    offset: Tensor
+    black: Tensor
+    white: int
+    limit: int
+    headroom: float
+    in_place: bool
+    noise_profile: tuple[float, ...]
+
+    @classmethod
+    def of(cls, frame: Frame, headroom: float = HEADROOM) -> Levels:
+        """Levels for a SENSOR, MOSAIC or CAMERA frame; `headroom` limits what is kept above 1."""
+        balance = (frame.wb if frame.cfa is None else bayer.per_site(frame.wb)).cpu()
+        pedestal, black = frame.pedestal.cpu(), frame.black.cpu()
+        whites = frame.shot.white.cpu()
+        scale = 1.0 if frame.space is Space.SENSOR else float((whites - frame.shot.black.cpu()).min())
+        as_exposed = abs(float(frame.exposure_gain) - 1) < 1e-6
+        if frame.cfa is not None and as_exposed and (scale > 16 or frame.space is Space.SENSOR):
+            if frame.space is Space.MOSAIC:
+                scale = float((whites - pedestal).min())
+            white = int(whites.min())
+            limit = white if int(whites.max()) > white else FULL
+            gain, kept, level = torch.tensor(scale) / balance, 1.0, pedestal
+        else:
+            kept = _headroom(frame, balance, headroom)
+            level = torch.full_like(black, 0.0 if frame.cfa is None else _pedestal(frame, balance, kept))
+            white = limit = FULL
+            gain = (FULL - level) / (kept * balance)
+        in_place = kept == 1.0 and level is pedestal
+        profile = _noise_profile(frame.noise, gain / (white - float(level.max())))
+        return cls(gain, level - black * gain, level, white, limit, kept, in_place, profile)
+
+
+def _headroom(frame: Frame, balance: Tensor, limit: float) -> float:
+    """The value stored as white: where the sensor saturated, the limit, or the brightest 0.01 %, whichever is least."""
+    brightest = max(
+        float(one.kthvalue(max(1, round(0.9999 * one.numel()))).values) / float(gain)
+        for one, gain in zip(_samples(frame), balance, strict=True)
+    )
+    return min(float((frame.white.cpu() / balance).max()), limit, max(1.0, brightest))
+
+
+def _pedestal(frame: Frame, balance: Tensor, headroom: float) -> float:
+    """Count that stands for no light: the source's share of the range, and room for the noise below it."""
+    share = float((frame.pedestal.cpu() / frame.shot.white.cpu()).mean())
+    if frame.noise is not None:
+        sigma = ((frame.noise.read.cpu() ** 2 + frame.noise.row.cpu() ** 2).sqrt() / balance).max()
+        depth = _SIGMAS * float(sigma) / headroom
+    else:  # unknown noise: what the pixels show
+        depth = -min(
+            float(one.kthvalue(max(1, round(0.0001 * one.numel()))).values) / float(gain) / headroom
+            for one, gain in zip(_samples(frame), balance, strict=True)
+        )
+    return float(round(min(FULL * max(share, depth / (1 + depth), 0.0), FULL / 4)))
+
+
+def _samples(frame: Frame) -> list[Tensor]:
+    """Evenly taken values of every site or plane, flat, as float32 on the CPU."""
+    if frame.cfa is not None:
+        planes = [bayer.view(frame.data, frame.cfa, site) for site in range(4)]
+    else:
+        planes = list(frame.data.unbind(dim=-3))
+    step = max(1, int((planes[0].numel() / _SAMPLES) ** 0.5))
+    return [plane[::step, ::step].flatten().float().cpu() for plane in planes]
+
+
+def _noise_profile(noise: Noise | None, unit: Tensor) -> tuple[float, ...]:
+    """S and O of R, G (the mean of both greens) and B for data times `unit`; empty if unknown or S isn't positive."""
+    if noise is None:
+        return ()
+    shot, read = noise.shot.cpu() * unit, (noise.read.cpu() * unit) ** 2
+    if len(shot) == 4:
+        shot, read = (torch.stack([v[0], (v[1] + v[2]) / 2, v[3]]) for v in (shot, read))
+    good = bool((shot > 0).all()) and bool(shot.isfinite().all()) and bool(read.isfinite().all())
+    return tuple(torch.stack([shot, read], dim=1).flatten().tolist()) if good else ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the picture lies in the stored image.
+
+    Args:
+        size: height and width of the stored image.
+        top_left: row and column of the frame's first pixel in it.
+        active: top, left, bottom, right of the picture in it; top and left are even, since LibRaw and others take
+            per-site black from the wrong sites behind an odd origin.
+        crop: top, left, bottom, right of the default crop within the active area.
+        dropped: rows and columns of the source's border that were left out to make the origin even.
+        unchanged: whether the picture is the source's whole active area, pixel by pixel.
+    """
+
+    size: tuple[int, int]
+    top_left: tuple[int, int]
+    active: Box
+    crop: Box
+    dropped: tuple[int, int]
+    unchanged: bool
+
+    @classmethod
+    def of(cls, frame: Frame) -> Layout:
+        """Layout of a frame: with the source's border around it where the frame is the whole picture of a mosaic."""
+        shot = frame.shot
+        y, x, height, width = (int(v) for v in frame.origin.tolist())
+        top, left, bottom, right = shot.active_area
+        full = (height, width) == shot.size
+        whole_picture = full and (y, x, frame.height, frame.width) == (top, left, bottom - top, right - left)
+        whole_sensor = full and (y, x, frame.height, frame.width) == (0, 0, *shot.size)
+        if frame.cfa is None or not (whole_picture or whole_sensor):
+            active = (0, 0, frame.height, frame.width)
+            return cls((frame.height, frame.width), (0, 0), active, _crop(frame, (y, x), active), (0, 0), whole_picture)
+        drop = top % 2, left % 2
+        size = height - drop[0], width - drop[1]
+        active = top - drop[0], left - drop[1], bottom - drop[0], right - drop[1]
+        crop = _crop(frame, (top, left), active)
+        return cls(size, (y - drop[0], x - drop[1]), active, crop, drop, drop == (0, 0))
+
+
+def _crop(frame: Frame, corner: tuple[int, int], active: Box) -> Box:
+    """The recommended crop, where a frame's active area starts at `corner` of the whole frame as it is now.
+
+    A mosaic keeps a few pixels around it, or readers warn that they can't interpolate its edge.
+    """
+    shot, whole = frame.shot, frame.origin[2:].tolist()
+    height, width = active[2] - active[0], active[3] - active[1]
+    box: Box = (0, 0, height, width)
+    if shot.default_crop is not None:
+        scale = whole[0] / shot.size[0], whole[1] / shot.size[1]
+        moved = [round((shot.default_crop[i] + shot.active_area[i % 2]) * scale[i % 2]) - corner[i % 2] for i in range(4)]
+        box = max(moved[0], 0), max(moved[1], 0), min(moved[2], height), min(moved[3], width)
+        if box[0] >= box[2] or box[1] >= box[3]:
+            box = (0, 0, height, width)
+    margin = 0 if frame.cfa is None else min(_MARGIN, (height - 1) // 2, (width - 1) // 2)
+    return (
+        max(box[0], margin),
+        max(box[1], margin),
+        min(box[2], height - margin),
+        min(box[3], width - margin),
+    )
+
+
+@dataclass
+class Encoder:
+    """Rows of the stored image, counting what had to be clipped on the way."""
+
+    frame: Frame
+    levels: Levels
+    layout: Layout
+    below: int = 0
+    above: int = 0
+
+    @property
+    def cfa(self) -> str:
+        """Phase at the active area's origin."""
+        (top, left), (y, x) = self.layout.active[:2], self.layout.top_left
+        return bayer.rephase(str(self.frame.cfa), top - y, left - x)
+
+    def rows(self, start: int, stop: int) -> Pixels:
+        """Rows of the stored image: (n, W) of a mosaic, (n, W, 3) of RGB.
+
+        Raises:
+            FormatError: a value is nan or infinite.
+        """
+        stored = self._surround(start, stop)
+        (y, x), (top, left, bottom, right) = self.layout.top_left, self._pasted()
+        first, last = max(start, top), min(stop, bottom)
+        if first < last:
+            part = self.frame.crop(first - y, left - x, last - first, right - left)
+            levels, device = self.levels, part.device
+            values = part.scaled(levels.gain.to(device), levels.offset.to(device)).data
+            if not values.isfinite().all():
+                raise FormatError("got nan or infinite pixels; expected finite ones: find the stage they come from with keep=")
+            self.below += int((values < -0.5).sum())
+            self.above += int((values > levels.limit + 0.5).sum())
+            codes = values.round().clamp(0, levels.limit).to(torch.int32).cpu().numpy().astype(np.uint16)
+            stored[first - start : last - start, left:right] = codes if codes.ndim == 2 else np.moveaxis(codes, 0, -1)
+        return stored
+
+    def _pasted(self) -> Box:
+        """Top, left, bottom, right of what comes from the frame: the picture; its border too if nobody else has one."""
+        if self.frame.shot.sensor is not None or not self.levels.in_place:
+            return self.layout.active
+        (y, x), (height, width) = self.layout.top_left, self.layout.size
+        return max(y, 0), max(x, 0), min(y + self.frame.height, height), min(x + self.frame.width, width)
+
+    def _surround(self, start: int, stop: int) -> Pixels:
+        """Rows of the source's masked border with room for the picture, or of the pedestal that stands for no light."""
+        sensor, (height, width), drop = self.frame.shot.sensor, self.layout.size, self.layout.dropped
+        if self.levels.in_place and sensor is not None and sensor.shape == (height + drop[0], width + drop[1]):
+            return sensor[start + drop[0] : stop + drop[0], drop[1] :].cpu().numpy().astype(np.uint16)
+        shape = (stop - start, width) if self.frame.cfa is not None else (stop - start, width, 3)
+        return np.full(shape, round(float(self.levels.black[0])), dtype=np.uint16)
+
+
+def check(frame: Frame) -> None:
+    """Refuse what a DNG can't hold.
+
+    Raises:
+        FormatError: RGB, a burst, or counts that want linearizing or have black levels by row.
+    """
+    if frame.space is Space.RGB:
+        raise FormatError("got an RGB frame; a DNG holds a mosaic or camera RGB: write it before ColorTransform, or write a TIFF")
+    if frame.data.ndim != (2 if frame.cfa is not None else 3):
+        raise FormatError(f"got a stack of frames {tuple(frame.data.shape)}; expected one: frame[0].write(...)")
+    if min(frame.height, frame.width) < 2:
+        raise FormatError(f"got {frame.height}x{frame.width} pixels; expected at least 2x2")
+    shot = frame.shot
+    if frame.space is Space.SENSOR and shot.linearization is not None and "linearization" not in frame.applied:
+        raise FormatError("got counts that aren't linear yet; run Linearize first")
+    if frame.space is Space.SENSOR and (shot.black_rows is not None or shot.black_columns is not None):
+        raise FormatError("got counts whose black differs by row or column; run BlackLevel first")
