@@ -79,8 +79,8 @@ class CameraColor:
         eye = torch.eye(3, dtype=torch.float64)
         one, two = _matrix(calibration1, "calibration1"), _matrix(calibration2, "calibration2")
         balance = torch.ones(3, dtype=torch.float64) if analog_balance is None else _double(analog_balance)
-        if balance.shape != (3,) or not (balance > 0).all():
-            raise FrameError(f"got analog balance {balance.tolist()}; expected three positive numbers")
+        if balance is None or balance.shape != (3,) or not (balance > 0).all():
+            raise FrameError(f"got analog balance {_shown(analog_balance)}; expected three positive numbers")
         return cls(
             color1=first,
             illuminant1=illuminant1,
@@ -169,14 +169,22 @@ class CameraColor:
         return share * one + (1 - share) * two
 
 
-def _double(values: object) -> Tensor:
-    return torch.as_tensor(values).detach().to("cpu", torch.float64)
+def _double(values: object) -> Tensor | None:
+    """Numbers in float64 on the CPU, None if they are none."""
+    try:
+        return torch.as_tensor(values, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _shown(values: object) -> object:
+    return values.tolist() if isinstance(values, Tensor) else values
 
 
 def _matrix(values: object, name: str) -> Tensor | None:
     if values is None:
         return None
     matrix = _double(values)
-    if matrix.shape != (3, 3) or not matrix.isfinite().all() or abs(torch.linalg.det(matrix)) < 1e-9:
-        raise FrameError(f"got {name} {matrix.tolist()}; expected an invertible 3x3 matrix, row by row")
+    if matrix is None or matrix.shape != (3, 3) or not matrix.isfinite().all() or abs(torch.linalg.det(matrix)) < 1e-9:
+        raise FrameError(f"got {name} {_shown(values)}; expected an invertible 3x3 matrix, row by row")
     return matrix

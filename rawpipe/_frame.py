@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Flag, auto
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +14,6 @@ from torch import Tensor
 from rawpipe import bayer
 from rawpipe._errors import FrameError
 from rawpipe._shot import Shot
-
-if TYPE_CHECKING:
-    pass
 
 
 class Space(Flag):

@@ -89,7 +89,10 @@ def make(name: str, parameters: Mapping[str, Any]) -> Stage:
         stage: Stage = kind(**{k: _tuples(v) for k, v in parameters.items()})
     except TypeError as error:
         raise PipelineError(f"stage {name!r}: {error}") from error
-    assert name_of(stage) == name
+    if name_of(stage) != name:
+        raise PipelineError(
+            f"stage {name!r} is a class named {kind.__name__}; expected the name {name_of(stage)!r} in its entry point"
+        )
     return stage
 
 

@@ -59,19 +59,16 @@ class Tiling:
         """
         halo = sum(stage.halo or 0 for stage in stages)
         grid = lcm(2 if frame.space.is_mosaic else 1, *(stage.grid for stage in stages))
-        rows = max(rows, 4 * halo)
-        batch = max(1, frame.data.numel() // max(1, frame.height * frame.width * (1 if frame.space.is_mosaic else 3)))
-        columns = frame.width
+        rows, columns = max(rows, 4 * halo), frame.width
         if max_memory is not None:
+            whole = frame.height * frame.width
+            batch = max(1, frame.data.numel() // max(1, whole * (1 if frame.space.is_mosaic else 3)))
             pixels = max_memory // (WORKING_BYTES * batch)
-            rows = min(rows, max(grid, pixels // frame.width - 2 * halo))
-            if (rows + 2 * halo) * min(frame.width, rows + 2 * halo) > pixels:
-                rows = columns = isqrt(pixels) - 2 * halo
-            elif (rows + 2 * halo) * frame.width > pixels:
-                columns = pixels // (rows + 2 * halo) - 2 * halo
-            if min(rows, columns) < grid:
-                need = (grid + 2 * halo) ** 2 * WORKING_BYTES * batch
-                raise PipelineError(f"got max_memory={max_memory}; these stages need at least {need} bytes")
+            if whole > pixels:
+                rows, columns = _fitting(pixels, rows, frame, halo, grid)
+                if rows < grid:
+                    need = min((grid + _margin(frame, halo, grid)) ** 2, whole) * WORKING_BYTES * batch
+                    raise PipelineError(f"got max_memory={max_memory}; these stages need at least {need} bytes")
         return cls(rows, columns, halo, grid)
 
     def windows(self, frame: Frame) -> Iterator[tuple[Span, Span]]:
@@ -79,6 +76,21 @@ class Tiling:
         for y in spans(frame.height, self.rows, self.halo, self.grid):
             for x in spans(frame.width, self.columns, self.halo, self.grid):
                 yield y, x
+
+
+def _fitting(pixels: int, rows: int, frame: Frame, halo: int, grid: int) -> tuple[int, int]:
+    """Kept rows and columns of windows of at most `pixels`: strips that are not all halo, or else squares."""
+    margin = _margin(frame, halo, grid)
+    strip = (pixels // frame.width - margin) // grid * grid
+    if strip >= max(grid, halo):
+        return min(-(-rows // grid) * grid, strip), frame.width
+    side = (isqrt(pixels) - margin) // grid * grid
+    return side, side
+
+
+def _margin(frame: Frame, halo: int, grid: int) -> int:
+    """Rows or columns that `spans` adds to the kept ones: the halo, rounded up, and what is left of the grid."""
+    return 2 * -(-halo // grid) * grid + max(frame.height % grid, frame.width % grid)
 
 
 def run_tiled(run: Callable[[Frame], Frame], frame: Frame, tiling: Tiling, after: Callable[[float], None]) -> Frame:

@@ -134,6 +134,8 @@ def tensor_of(array: object) -> Tensor:
         FrameError: it is no array of numbers.
     """
     if isinstance(array, Tensor):
+        if array.dtype is torch.bool or array.is_complex():
+            raise FrameError(f"got an array of {array.dtype}; expected integers or floating numbers")
         return array
     if isinstance(array, np.ndarray):
         if array.dtype.kind not in "uif":
@@ -154,19 +156,27 @@ def _bits(data: Tensor, white: float) -> int:
 
 
 def _levels(values: object, count: int, name: str) -> Tensor:
-    levels = torch.as_tensor(values, dtype=torch.float32).detach().cpu()
-    if levels.ndim == 0:
+    levels = _numbers(values)
+    if levels is not None and levels.ndim == 0:
         levels = levels.repeat(count)
-    if levels.shape != (count,) or not levels.isfinite().all():
-        raise FrameError(f"got {name} {levels.tolist()}; expected one number, or {count}: R, Gr, Gb, B or R, G, B")
+    if levels is None or levels.shape != (count,) or not levels.isfinite().all():
+        raise FrameError(f"got {name} {values!r}; expected one number, or {count}: R, Gr, Gb, B or R, G, B")
     return levels
 
 
 def _neutral(values: object) -> Tensor:
-    neutral = torch.as_tensor(values, dtype=torch.float32).detach().cpu()
-    if neutral.shape != (3,) or not neutral.isfinite().all() or not (neutral > 0).all():
-        raise FrameError(f"got neutral {neutral.tolist()}; expected three positive numbers: 1 / gain of R, G, B")
+    neutral = _numbers(values)
+    if neutral is None or neutral.shape != (3,) or not neutral.isfinite().all() or not (neutral > 0).all():
+        raise FrameError(f"got neutral {values!r}; expected three positive numbers: 1 / gain of R, G, B")
     return neutral / neutral[1]
+
+
+def _numbers(values: object) -> Tensor | None:
+    """Numbers in float32 on the CPU, None if they are none."""
+    try:
+        return torch.as_tensor(values, dtype=torch.float32).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 def _noise(values: object, count: int) -> Noise | None:

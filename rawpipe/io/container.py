@@ -6,6 +6,7 @@ with zeros or stale memory as pixels. So nothing reaches it that isn't a known c
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,13 +72,38 @@ def tree_of(path: Path, data: memoryview) -> list[Directory]:
     directories = [one for root in tree for one in root.walk()]
     full_size = [one for one in directories if not _is_reduced(one)] or directories
     for directory in full_size:
-        for start, length in _extents(directory):
+        extents = list(_extents(directory))
+        for start, length in extents:
             if start + length > len(data):
                 raise FormatError(
                     f"{path} is truncated: got {len(data)} bytes; expected image data up to byte {start + length}. "
                     "Fetch the file again"
                 )
+        missing = _missing(directory, extents)
+        if missing:
+            raise FormatError(f"{path} is truncated: {missing}. Fetch the file again")
     return tree
+
+
+def _missing(directory: Directory, extents: list[tuple[int, int]]) -> str:
+    """What an image lacks that its own directory promises; "" if nothing."""
+    tags = directory.tags
+    if not extents or any(code not in tags or not tags[code].count for code in (256, 257, 258, 259)):
+        return ""
+    width, height, bits, compression = (tags[code].integers()[0] for code in (256, 257, 258, 259))
+    if 322 in tags and 323 in tags:
+        across, down = (max(1, tags[code].integers()[0]) for code in (322, 323))
+        tiles = -(-width // across) * -(-height // down)
+        if len(extents) < tiles:
+            return f"got {len(extents)} tiles; expected {tiles}"
+    samples = width * height * (tags[277].integers()[0] if 277 in tags else 1)
+    least = samples * bits // 8 if compression == 1 else samples // _HIGHEST_RATIO if compression in _JPEG_LIKE else 0
+    got = sum(length for _, length in extents)
+    return f"got {got} bytes of image data; expected {least} or more" if got < least else ""
+
+
+_JPEG_LIKE = (7, 34713, 34892)  # JPEG of all kinds, Nikon: a pixel costs a fraction of a bit even in a black frame
+_HIGHEST_RATIO = 512
 
 
 def _is_reduced(directory: Directory) -> bool:

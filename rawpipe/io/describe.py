@@ -64,7 +64,9 @@ def camera_tags(shot: Shot, software: str) -> list[Tag]:
 
 def lens_info(shot: Shot) -> Tag | None:
     """DNG LensInfo: focal and aperture range, from EXIF LensSpecification."""
-    return next((Tag(50736, RATIONAL, tag.values) for tag in shot.exif if tag.code == 0xA432 and tag.type == RATIONAL), None)
+    return next(
+        (Tag(50736, RATIONAL, tag.values) for tag in shot.exif if tag.code == 0xA432 and tag.type == RATIONAL), None
+    )
 
 
 def provenance(frame: Frame, written: Step) -> dict[str, Any]:
@@ -80,7 +82,9 @@ def xmp(frame: Frame, written: Step) -> Tag:
     """An XMP packet with the history, and the recipe that repeats it. The source's develop settings are left behind."""
     try:
         recipe = dumps((step.name, step.parameters) for step in frame.history)
-    except Exception as error:  # a third-party parameter that TOML can't hold must not stop the picture from being saved
+    except (
+        Exception
+    ) as error:  # a third-party parameter that TOML can't hold must not stop the picture from being saved
         recipe = f"# this history can't be written as a recipe: {error}"
     history = json.dumps(provenance(frame, written), default=repr)
     packet = (

@@ -109,7 +109,10 @@ def write_dng(
         step = _step(encoder, color, exposure, opcodes)
         root.add(Tag(50781, BYTE, digest.digest()), xmp(frame, step))
 
-    raw.tiles = tiles()
+    if _in_one_strip(encoder):
+        (raw.strip,) = tiles()
+    else:
+        raw.tiles = tiles()
     root.children[SUB_IFDS] = [raw, _preview_directory(preview)]
     root.children[EXIF_IFD] = [exif_directory(frame.shot)]
     if frame.shot.gps:
@@ -139,7 +142,9 @@ def _describe_camera(root: Directory, frame: Frame, color: CameraColor) -> None:
     )
     paired = color.color2 is not None and color.illuminant2 not in (0, color.illuminant1)
     if paired and color.color2 is not None:
-        root.add(rationals(50722, color.color2.flatten().tolist(), signed=True), Tag(50779, SHORT, (color.illuminant2,)))
+        root.add(
+            rationals(50722, color.color2.flatten().tolist(), signed=True), Tag(50779, SHORT, (color.illuminant2,))
+        )
     matrices = (
         (50723, color.calibration1, True),
         (50724, color.calibration2, paired),
@@ -207,14 +212,16 @@ def _describe_raw(raw: Directory, encoder: Encoder) -> None:
         Tag(262, SHORT, (_CFA if planes == 1 else _LINEAR_RAW,)),
         Tag(277, SHORT, (planes,)),
         Tag(284, SHORT, (1,)),
-        Tag(322, LONG, (TILE,)),
-        Tag(323, LONG, (TILE,)),
         Tag(339, SHORT, (1,) * planes),
         Tag(50717, LONG, (levels.white,) * planes),
         Tag(50719, LONG, (crop[1], crop[0])),
         Tag(50720, LONG, (crop[3] - crop[1], crop[2] - crop[0])),
         Tag(50829, LONG, layout.active),
     )
+    if _in_one_strip(encoder):
+        raw.add(Tag(278, LONG, (height,)))
+    else:
+        raw.add(Tag(322, LONG, (TILE,)), Tag(323, LONG, (TILE,)))
     if planes == 1:
         cell = [float(levels.black[site]) for row in sites_at(encoder.cfa) for site in row]
         raw.add(
@@ -246,18 +253,27 @@ def _describe_opcodes(raw: Directory, encoder: Encoder) -> list[int]:
     return lost
 
 
-def _tiles(encoder: Encoder, seen: Callable[[bytes], None], progress: Callable[[float], None] | None) -> Iterator[bytes]:
-    """Lossless JPEG tiles, row by row; a mosaic's columns go alternately into two components."""
+def _tiles(
+    encoder: Encoder, seen: Callable[[bytes], None], progress: Callable[[float], None] | None
+) -> Iterator[bytes]:
+    """Lossless JPEG tiles, row by row, or one strip."""
     height, width = encoder.layout.size
-    columns = -(-width // TILE)
+    alone = _in_one_strip(encoder)
+    step, columns = (height, 1) if alone else (TILE, -(-width // TILE))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, height, TILE):
-            rows = encoder.rows(start, min(start + TILE, height))
-            seen(np.ascontiguousarray(rows).data)  # type: ignore[arg-type]
-            rows = _padded(_padded(rows, TILE, 0), columns * TILE, 1)
+        for start in range(0, height, step):
+            rows = encoder.rows(start, min(start + step, height))
+            seen(rows.tobytes())
+            if not alone:
+                rows = _padded(_padded(rows, TILE, 0), columns * TILE, 1)
             yield from pool.map(_compressed, np.split(rows, columns, axis=1))
             if progress is not None:
-                progress(min(start + TILE, height) / height)
+                progress(min(start + step, height) / height)
+
+
+def _in_one_strip(encoder: Encoder) -> bool:
+    """Small images go into one strip: LibRaw misreads tiles wider than the image, and images of just two columns of tiles."""
+    return encoder.layout.size[1] <= 2 * TILE
 
 
 def _padded(pixels: Pixels, length: int, axis: int) -> Pixels:
@@ -269,9 +285,9 @@ def _padded(pixels: Pixels, length: int, axis: int) -> Pixels:
 
 
 def _compressed(tile: Pixels) -> bytes:
-    """Lossless JPEG with predictor 1: the one that every reader knows."""
-    if tile.ndim == 2:
-        tile = tile.reshape(TILE, TILE // 2, 2)
+    """Lossless JPEG with predictor 1, which every reader knows; a mosaic's columns alternate between two components."""
+    if tile.ndim == 2 and tile.shape[1] % 2 == 0:
+        tile = tile.reshape(tile.shape[0], -1, 2)
     encoded: bytes = imagecodecs.jpeg8_encode(
         np.ascontiguousarray(tile), lossless=True, predictor=1, bitspersample=16, colorspace=0, outcolorspace=0
     )
@@ -309,9 +325,13 @@ def _warn(path: Path, step: Step) -> None:
     elif low > _NOTED:
         _say(f"{path.name}: {low:.2%} of the samples are below what the file can hold, and were clipped")
     if high > (_NOTED if facts["scale"] == "source" else 0):
-        _say(f"{path.name}: {high:.3%} of the samples are above white and were clipped; headroom={facts['headroom']:.3g}")
+        _say(
+            f"{path.name}: {high:.3%} of the samples are above white and were clipped; headroom={facts['headroom']:.3g}"
+        )
     for number in facts["opcodes_left_out"]:
-        _say(f"{path.name}: OpcodeList{number} was neither applied nor kept; the frame has changed. Use Opcodes({number})")
+        _say(
+            f"{path.name}: OpcodeList{number} was neither applied nor kept; the frame has changed. Use Opcodes({number})"
+        )
 
 
 def _say(message: str) -> None:

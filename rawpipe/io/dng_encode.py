@@ -23,6 +23,7 @@ FULL = 65535
 HEADROOM = 4.0
 _SAMPLES = 1_000_000  # per site or plane, to find percentiles
 _SIGMAS = 6  # of the noise that is left, between the pedestal and code 0
+_HIGHEST_PEDESTAL = 0.75  # of the range: some must be left for the picture, however noisy it is
 _MARGIN = 4  # pixels around the default crop that a reader's demosaicing may look at
 
 Pixels = np.ndarray[Any, np.dtype[np.uint16]]
@@ -82,7 +83,7 @@ def _headroom(frame: Frame, balance: Tensor, limit: float) -> float:
         float(one.kthvalue(max(1, round(0.9999 * one.numel()))).values) / float(gain)
         for one, gain in zip(_samples(frame), balance, strict=True)
     )
-    return min(float((frame.white.cpu() / balance).max()), limit, max(1.0, brightest))
+    return min(float(frame.exposure_gain), limit, max(1.0, brightest))  # the sensor saturates at the gain
 
 
 def _pedestal(frame: Frame, balance: Tensor, headroom: float) -> float:
@@ -96,7 +97,7 @@ def _pedestal(frame: Frame, balance: Tensor, headroom: float) -> float:
             float(one.kthvalue(max(1, round(0.0001 * one.numel()))).values) / float(gain) / headroom
             for one, gain in zip(_samples(frame), balance, strict=True)
         )
-    return float(round(min(FULL * max(share, depth / (1 + depth), 0.0), FULL / 4)))
+    return float(round(FULL * min(max(share, depth / (1 + depth), 0.0), _HIGHEST_PEDESTAL)))
 
 
 def _samples(frame: Frame) -> list[Tensor]:
@@ -170,7 +171,9 @@ def _crop(frame: Frame, corner: tuple[int, int], active: Box) -> Box:
     box: Box = (0, 0, height, width)
     if shot.default_crop is not None:
         scale = whole[0] / shot.size[0], whole[1] / shot.size[1]
-        moved = [round((shot.default_crop[i] + shot.active_area[i % 2]) * scale[i % 2]) - corner[i % 2] for i in range(4)]
+        moved = [
+            round((shot.default_crop[i] + shot.active_area[i % 2]) * scale[i % 2]) - corner[i % 2] for i in range(4)
+        ]
         box = max(moved[0], 0), max(moved[1], 0), min(moved[2], height), min(moved[3], width)
         if box[0] >= box[2] or box[1] >= box[3]:
             box = (0, 0, height, width)
@@ -213,7 +216,9 @@ class Encoder:
             levels, device = self.levels, part.device
             values = part.scaled(levels.gain.to(device), levels.offset.to(device)).data
             if not values.isfinite().all():
-                raise FormatError("got nan or infinite pixels; expected finite ones: find the stage they come from with keep=")
+                raise FormatError(
+                    "got nan or infinite pixels; expected finite ones: find the stage they come from with keep="
+                )
             self.below += int((values < -0.5).sum())
             self.above += int((values > levels.limit + 0.5).sum())
             codes = values.round().clamp(0, levels.limit).to(torch.int32).cpu().numpy().astype(np.uint16)
@@ -243,7 +248,9 @@ def check(frame: Frame) -> None:
         FormatError: RGB, a burst, or counts that want linearizing or have black levels by row.
     """
     if frame.space is Space.RGB:
-        raise FormatError("got an RGB frame; a DNG holds a mosaic or camera RGB: write it before ColorTransform, or write a TIFF")
+        raise FormatError(
+            "got an RGB frame; a DNG holds a mosaic or camera RGB: write it before ColorTransform, or write a TIFF"
+        )
     if frame.data.ndim != (2 if frame.cfa is not None else 3):
         raise FormatError(f"got a stack of frames {tuple(frame.data.shape)}; expected one: frame[0].write(...)")
     if min(frame.height, frame.width) < 2:

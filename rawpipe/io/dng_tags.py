@@ -53,6 +53,11 @@ class DngTags:
         return _first(self.raw, 339, 1) == 3
 
     @property
+    def is_lossy(self) -> bool:
+        """Whether samples are lossy JPEG, which LibRaw expands to linear 16 bits: black, white and OpcodeList2 are done."""
+        return _first(self.raw, 259, 1) == 34892
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of the whole stored image."""
         return _first(self.raw, 257, 0), _first(self.raw, 256, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 from dataclasses import dataclass
@@ -154,7 +153,7 @@ _GO_WITH = {0x829A: (0x9201,), 0x829D: (0x9202, 0x9205)}  # the same in APEX uni
 def _exifread(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            return dict(exifread.process_file(io.BufferedReader(file.raw), details=True, extract_thumbnail=False))
+            return dict(exifread.process_file(file, details=True, extract_thumbnail=False))
     except Exception:  # exifread raises whatever a damaged maker note makes it raise; the file is still readable
         return {}
 

@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import BinaryIO
 
 from rawpipe._errors import FormatError
@@ -79,14 +80,11 @@ def ascii_tag(code: int, text: str) -> Tag:
     return Tag(code, ASCII, text.encode() + b"\0")
 
 
-def rational(value: float, *, signed: bool = False, denominator: int = 10**6) -> tuple[int, int]:
-    """Numerator and denominator of a number, as fine as a TIFF rational can hold."""
+def rational(value: float, *, signed: bool = False) -> tuple[int, int]:
+    """Numerator and denominator of the nearest fraction that a TIFF rational can hold."""
     limit = 2**31 - 1 if signed else 2**32 - 1
-    while abs(value) * denominator > limit and denominator > 1:
-        denominator //= 10
-    top = round(value * denominator)
-    shared = math.gcd(top, denominator)
-    return top // shared, denominator // shared
+    nearest = Fraction(value).limit_denominator(max(1, int(limit / max(abs(value), 1))))
+    return nearest.numerator, nearest.denominator
 
 
 def rationals(code: int, values: Iterable[float], *, signed: bool = False) -> Tag:

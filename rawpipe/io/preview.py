@@ -40,7 +40,8 @@ def _shrunk(frame: Frame, longest: int) -> Tensor:
     height, width = frame.height // 2, frame.width // 2
     scale = (frame.white - frame.black).min() if frame.space is Space.SENSOR else 1
     red, green, other, blue = (
-        (_pooled(bayer.view(frame.data, frame.cfa, site)[None, :height, :width], cells) - frame.black[site].cpu()) / scale
+        (_pooled(bayer.view(frame.data, frame.cfa, site)[None, :height, :width], cells) - frame.black[site].cpu())
+        / scale
         for site in range(4)
     )
     return torch.cat([red, (green + other) / 2, blue])

@@ -163,7 +163,7 @@ def _linear(path: Path, raw: rawpy.RawPy, tags: DngTags, exif: Exif) -> Frame:
         black=torch.zeros(3),
         white=(shot.white - shot.black) / scale,
         noise=_noise(shot, in_counts=False),
-        applied=("linearization",),
+        applied=("linearization", "opcodes2") if tags.is_lossy else ("linearization",),
     )
 
 
@@ -183,6 +183,8 @@ def _shot(
     if tags is not None:
         black, black_rows, black_columns = tags.black()
         white, neutral, bits = tags.white(), tags.neutral(color), tags.bits
+        if tags.is_lossy:
+            black, white, bits = torch.zeros_like(black), torch.full_like(white, float(raw.white_level)), 16
     else:
         black, black_rows, black_columns = _black(raw), None, None
         white, neutral = torch.full((4,), float(raw.white_level)), _multipliers(raw)

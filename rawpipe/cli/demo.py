@@ -1,0 +1,52 @@
+"""`rawpipe demo`: the main job on a scene whose truth is known, with a picture of every stage."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rawpipe._errors import FormatError
+from rawpipe.cli._say import one_line_warnings, progress_bar
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the files; made if it isn't there")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda ...; default cpu")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no warnings, no table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Photograph the scene, develop it, write all kinds of files and a contact sheet, and say how near the truth it is."""
+    from rawpipe import Frame, Pipeline
+    from rawpipe._recipe import make
+    from rawpipe.cli._contact import contact_sheet
+    from rawpipe.cli._scene import checker_linear, checker_means, scene, take
+    from rawpipe.cli.develop import STAGES, device_of
+    from rawpipe.metrics import delta_e_2000, lab
+
+    folder: Path = options.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"the folder {folder} can't be made: {error.strerror}") from error
+    truth = scene()
+    with one_line_warnings(options.quiet), progress_bar(1, "demo", "%", options.quiet) as bar:
+        frame = take(truth).to(device_of(options.device))
+        frame.write(folder / "raw.dng")
+        raw = Frame.read(folder / "raw.dng", device=options.device)
+        stages = [make(name, values) for name, values in STAGES["tiff"] if name != "opcodes"]
+        pipeline = Pipeline(stages).replace("exposure", make("exposure", {"ev": 4.0}))
+        result, kept = pipeline.run(raw, keep=pipeline.names, progress=lambda done, _: bar.update(0.6 * done - bar.n))
+        pipeline.save(folder / "recipe.toml")
+        Pipeline([make("exposure", {"ev": 4.0})])(kept["black_level"]).write(folder / "bright.dng")
+        kept["demosaic"].write(folder / "linear.dng")
+        result.write(folder / "developed.tif")
+        contact_sheet({"take": raw} | kept, result.history, folder / "stages.png")
+        bar.update(1 - bar.n)
+    if not options.quiet:
+        errors = delta_e_2000(lab(checker_means(kept["exposure"].data.cpu())), lab(checker_linear()))
+        print(f"ColorChecker against the truth: mean ΔE2000 {errors.mean():.2f}, worst {errors.max():.2f}")
+        for name in ("raw.dng", "bright.dng", "linear.dng", "developed.tif", "recipe.toml", "stages.png"):
+            print(folder / name)
+    return 0

@@ -1,0 +1,60 @@
+"""`rawpipe info`: what a RAW file holds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rawpipe.cli._say import one_line_warnings
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="a RAW file")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no warnings")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print one fact a line."""
+    from rawpipe import Frame
+
+    with one_line_warnings(options.quiet):
+        frame = Frame.read(options.file)
+    shot = frame.shot
+    color = shot.color
+    facts = {
+        "camera": f"{shot.make} {shot.model}".strip() or "unknown",
+        "serial": shot.serial,
+        "lens": shot.lens,
+        "taken": shot.taken,
+        "iso": shot.iso,
+        "exposure": f"{shot.exposure_s:.6g} s" if shot.exposure_s else "",
+        "aperture": f"f/{shot.f_number:g}" if shot.f_number else "",
+        "focal length": f"{shot.focal_mm:g} mm" if shot.focal_mm else "",
+        "pixels": f"{frame.height} x {frame.width} of {shot.size[0]} x {shot.size[1]} on the sensor",
+        "mosaic": frame.cfa or "none, camera RGB",
+        "bits": shot.bits,
+        "black": _numbers(shot.black.tolist()),
+        "white": _numbers(shot.white.tolist()),
+        "as-shot neutral": "none" if shot.neutral is None else _numbers(shot.neutral.tolist()),
+        "color matrix": "none" if color is None else f"from {color.source}, illuminants {_illuminants(color)}",
+        "forward matrix": "yes" if color is not None and color.forward1 is not None else "",
+        "orientation": shot.orientation,
+        "default crop": shot.default_crop,
+        "masked areas": shot.masked_areas,
+        "opcode lists": ", ".join(f"{i}: {len(one)} bytes" for i, one in enumerate(shot.opcodes, 1) if one),
+        "noise profile": _numbers(shot.noise_profile),
+        "baseline exposure": f"{shot.baseline_exposure:+.2f} EV" if shot.baseline_exposure else "",
+    }
+    for name, value in facts.items():
+        if value not in ("", None, ()):
+            print(f"{name:18} {value}")
+    return 0
+
+
+def _numbers(values: object) -> str:
+    return " ".join(f"{value:.6g}" for value in values)  # type: ignore[attr-defined]
+
+
+def _illuminants(color: object) -> str:
+    return " and ".join(str(code) for code in (color.illuminant1, color.illuminant2) if code)  # type: ignore[attr-defined]

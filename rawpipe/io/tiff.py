@@ -1,0 +1,142 @@
+"""Frames into TIFF files: 16 bits or float32, with the ICC profile of their colours, EXIF and history."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+import torch
+
+from rawpipe._errors import FormatError, unknown
+from rawpipe._frame import Frame, Space, Step
+from rawpipe.io.atomic import replacing
+from rawpipe.io.describe import SOFTWARE, camera_tags, exif_directory, xmp
+from rawpipe.io.icc import icc_profile
+from rawpipe.io.ifd import EXIF_IFD, GPS_IFD, SHORT, Directory, Tag, attach
+
+DTYPES = ("uint16", "float32")
+COMPRESSIONS = ("zlib", "zstd", "none")
+_STRIP_ROWS = 64
+_CLASSIC = 2**32 - 2**25  # room for metadata below the 4 GB of a classic TIFF
+
+
+def write_tiff(
+    frame: Frame,
+    path: str | PathLike[str],
+    *,
+    dtype: str = "uint16",
+    compression: str = "zlib",
+    progress: Callable[[float], None] | None = None,
+) -> Step:
+    """Write a TIFF through a temporary file: RGB with its ICC profile, other spaces as plain linear samples.
+
+    Args:
+        frame: what to write; RGB should have a transfer curve for 16 bits, see `ToneCurve`.
+        path: the file.
+        dtype: "uint16", 0..1 scaled to 0..65535 and clipped (a SENSOR frame: its counts); "float32", as it is.
+        compression: "zlib", which everything reads; "zstd", smaller and faster, which few read; "none".
+        progress: called with the share that is written (0 to 1).
+
+    Returns:
+        The step "write_tiff", with the samples that were clipped.
+
+    Raises:
+        FormatError: a burst, pixels that aren't finite, a wrong option, or a file that can't be written.
+    """
+    if dtype not in DTYPES:
+        raise FormatError(unknown("dtype", dtype, DTYPES))
+    if compression not in COMPRESSIONS:
+        raise FormatError(unknown("compression", compression, COMPRESSIONS))
+    if frame.data.ndim != (2 if frame.space.is_mosaic else 3):
+        raise FormatError(f"got a stack of frames {tuple(frame.data.shape)}; expected one: frame[0].write(...)")
+    shape = (frame.height, frame.width) if frame.space.is_mosaic else (frame.height, frame.width, 3)
+    strips = _Strips(frame, dtype, compression, progress)
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    big = size >= _CLASSIC
+    tags = [
+        (tag.code, tag.type, tag.count, tag.raw(), True) for tag in camera_tags(frame.shot, SOFTWARE) if tag.code != 305
+    ]
+    with replacing(path) as temporary:
+        with tifffile.TiffWriter(temporary, byteorder="<", bigtiff=big) as file:
+            file.write(
+                iter(strips),
+                shape=shape,
+                dtype=dtype,
+                photometric="minisblack" if frame.space.is_mosaic else "rgb",
+                rowsperstrip=_STRIP_ROWS,
+                compression=None if compression == "none" else compression,
+                predictor=compression != "none",
+                iccprofile=None if frame.color is None else icc_profile(frame.color),
+                software=SOFTWARE,
+                metadata=None,
+                extratags=tags,
+            )
+        step = Step("write_tiff", {"dtype": dtype, "clipped_below": strips.below, "clipped_above": strips.above})
+        if not big:  # the EXIF and XMP of a file beyond 4 GB stay out: tifffile can't write them, nor we into a BigTIFF
+            with temporary.open("r+b") as written:
+                attach(written, _metadata(frame, step))
+    return step
+
+
+def _metadata(frame: Frame, step: Step) -> Directory:
+    exif = exif_directory(frame.shot)
+    is_srgb = frame.color is not None and (frame.color.space, frame.color.curve) == ("srgb", "srgb")
+    exif.add(Tag(0xA001, SHORT, (1 if is_srgb else 0xFFFF,)))  # ColorSpace: sRGB or uncalibrated
+    extra = Directory(children={EXIF_IFD: [exif]})
+    extra.add(xmp(frame, step))
+    if frame.shot.gps:
+        extra.children[GPS_IFD] = [Directory({tag.code: tag for tag in frame.shot.gps})]
+    return extra
+
+
+class _Strips:
+    """Compressed strips of a frame in order, encoded in parallel, counting what is clipped."""
+
+    def __init__(self, frame: Frame, dtype: str, compression: str, progress: Callable[[float], None] | None) -> None:
+        self.frame, self.dtype, self.compression, self.progress = frame, dtype, compression, progress
+        self.below = self.above = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        step = _STRIP_ROWS * (os.cpu_count() or 1)
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, self.frame.height, step):
+                stop = min(start + step, self.frame.height)
+                strips = [self.samples(at, min(at + _STRIP_ROWS, stop)) for at in range(start, stop, _STRIP_ROWS)]
+                yield from pool.map(self.encoded, strips)
+                if self.progress is not None:
+                    self.progress(stop / self.frame.height)
+
+    def samples(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+        """Rows as they are stored, (n, W) or (n, W, 3)."""
+        values = self.frame.data[..., start:stop, :]
+        if values.is_floating_point() and not values.isfinite().all():
+            raise FormatError(
+                "got nan or infinite pixels; expected finite ones: find the stage they come from with keep="
+            )
+        if self.dtype == "float32":
+            pixels = values.to(torch.float32).cpu().numpy()
+        else:
+            scaled = values.to(torch.float32) * (1 if self.frame.space is Space.SENSOR else 65535)
+            self.below += int((scaled < -0.5).sum())
+            self.above += int((scaled > 65535.5).sum())
+            pixels = scaled.round().clamp(0, 65535).to(torch.int32).cpu().numpy().astype(np.uint16)
+        return np.ascontiguousarray(pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, -1))
+
+    def encoded(self, pixels: np.ndarray[Any, Any]) -> bytes:
+        """A strip, its neighbouring pixels subtracted and compressed."""
+        if self.compression == "none":
+            return pixels.tobytes()
+        subtract = imagecodecs.floatpred_encode if self.dtype == "float32" else imagecodecs.delta_encode
+        differences = subtract(pixels, axis=1)
+        packed: bytes = (
+            imagecodecs.zlib_encode(differences, level=1)
+            if self.compression == "zlib"
+            else imagecodecs.zstd_encode(differences, level=3)
+        )
+        return packed
