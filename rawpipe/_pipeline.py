@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import torch
 
-from rawpipe import _recipe, _registry
+from rawpipe import _recipe
 from rawpipe._errors import PipelineError, unknown
 from rawpipe._frame import Frame, Space, Step
 from rawpipe._run import CancelEvent, Progress, Run, Runner
@@ -52,7 +52,9 @@ class Pipeline:
         rows: int = 64,
         runner: Runner | None = None,
     ) -> None:
-        made = tuple(_registry.load(stage)() if isinstance(stage, str) else stage for stage in stages)
+        if isinstance(stages, str):
+            raise PipelineError(f"got {stages!r}; expected a list of stages: Pipeline([{stages!r}])")
+        made = tuple(_recipe.make(stage, {}) if isinstance(stage, str) else stage for stage in stages)
         object.__setattr__(self, "stages", made)
         object.__setattr__(self, "rows", rows)
         object.__setattr__(self, "runner", runner)

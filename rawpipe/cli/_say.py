@@ -18,8 +18,12 @@ def one_line_warnings(quiet: bool) -> Iterator[None]:
     """Show warnings as `warning: ...`, each once; none at all when quiet."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if quiet else "default")
-        warnings.showwarning = lambda message, *_: tqdm.write(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
+        warnings.showwarning = _show
         yield
+
+
+def _show(message: object, *_: object, **__: object) -> None:
+    tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
 def progress_bar(total: float, text: str, unit: str, quiet: bool) -> tqdm[Any]:

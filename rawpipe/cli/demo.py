@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Photograph the scene, develop it, write all kinds of files and a contact sheet, and say how near the truth it is."""
+    """Photograph the scene, develop it, write files of all kinds and a contact sheet, and measure the colors."""
     from rawpipe import Frame, Pipeline
     from rawpipe._recipe import make
     from rawpipe.cli._contact import contact_sheet

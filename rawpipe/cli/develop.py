@@ -33,8 +33,37 @@ STAGES: dict[str, list[Named]] = {
 }
 _ON_MOSAIC = {"linearize", "black_level", "demosaic"}  # what a demosaiced DNG has behind it
 SUFFIXES = frozenset(
-    ".3fr .ari .arw .bay .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mdc .mef .mos .mrw .nef .nrw .orf .pef .ptx .raf"
-    " .raw .rw2 .rwl .sr2 .srf .srw".split()
+    [
+        ".3fr",
+        ".ari",
+        ".arw",
+        ".bay",
+        ".cr2",
+        ".cr3",
+        ".crw",
+        ".dcr",
+        ".dng",
+        ".erf",
+        ".fff",
+        ".iiq",
+        ".kdc",
+        ".mdc",
+        ".mef",
+        ".mos",
+        ".mrw",
+        ".nef",
+        ".nrw",
+        ".orf",
+        ".pef",
+        ".ptx",
+        ".raf",
+        ".raw",
+        ".rw2",
+        ".rwl",
+        ".sr2",
+        ".srf",
+        ".srw",
+    ]
 )
 
 
@@ -179,6 +208,11 @@ def _matrix(text: str | None) -> object:
 
 
 def device_of(name: str) -> str:
+    """The device of that name, if this machine can use it.
+
+    Raises:
+        PipelineError: it can't.
+    """
     import torch
 
     try:

@@ -6,7 +6,6 @@ with zeros or stale memory as pixels. So nothing reaches it that isn't a known c
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -17,7 +17,8 @@ SOFTWARE = f"rawpipe {__version__}"
 _BRANDS = {
     "nikon": "Nikon", "canon": "Canon", "sony": "Sony", "fujifilm": "Fujifilm", "olympus": "Olympus", "om": "OM",
     "panasonic": "Panasonic", "pentax": "Pentax", "ricoh": "Ricoh", "leica": "Leica", "hasselblad": "Hasselblad",
-    "samsung": "Samsung", "kodak": "Kodak", "eastman": "Kodak", "sigma": "Sigma", "minolta": "Minolta", "apple": "Apple",
+    "samsung": "Samsung", "kodak": "Kodak", "eastman": "Kodak", "sigma": "Sigma", "minolta": "Minolta",
+    "apple": "Apple",
 }  # fmt: skip
 
 

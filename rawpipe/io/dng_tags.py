@@ -54,7 +54,7 @@ class DngTags:
 
     @property
     def is_lossy(self) -> bool:
-        """Whether samples are lossy JPEG, which LibRaw expands to linear 16 bits: black, white and OpcodeList2 are done."""
+        """Whether samples are lossy JPEG, which LibRaw expands to linear 16 bits, OpcodeList2 included."""
         return _first(self.raw, 259, 1) == 34892
 
     @property

@@ -1,4 +1,4 @@
-"""A small display picture of a linear frame, for the previews inside a DNG: rendered from the pixels as they are now."""
+"""A small display picture of a linear frame, for the previews inside a DNG, rendered from the pixels as they are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rawpipe.colorimetry import CURVES, D50, RGB_SPACES, adaptation, xyz
 
 
 def render(frame: Frame, color: CameraColor, longest: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """An sRGB picture (h, w, 3) of a SENSOR, MOSAIC or CAMERA frame, its longer side at most `longest`, by averaging blocks."""
+    """An sRGB picture (h, w, 3) of a frame before ColorTransform, at most `longest` pixels long, blocks averaged."""
     planes = _shrunk(frame, longest)
     to_xyz = color.to_xyz_d50(frame.neutral)
     target = RGB_SPACES["srgb"]

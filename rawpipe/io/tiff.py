@@ -133,10 +133,10 @@ class _Strips:
         if self.compression == "none":
             return pixels.tobytes()
         subtract = imagecodecs.floatpred_encode if self.dtype == "float32" else imagecodecs.delta_encode
-        differences = subtract(pixels, axis=1)
-        packed: bytes = (
+        differences = subtract(pixels, axis=1).tobytes()
+        packed = (
             imagecodecs.zlib_encode(differences, level=1)
             if self.compression == "zlib"
             else imagecodecs.zstd_encode(differences, level=3)
         )
-        return packed
+        return bytes(packed)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rawpipe import FormatError, Frame, RawpipeWarning, Space
-from rawpipe.bayer import PHASES, rephase, sites_at, spread
+from rawpipe.bayer import PHASES, rephase, sites_at
 from rawpipe.io.ifd import BYTE, DOUBLE, LONG, RATIONAL, SHORT, SRATIONAL, UNDEFINED, Tag, rationals
 from rawpipe.stages import BlackLevel
 
@@ -220,7 +220,7 @@ def test_the_nikon_keeps_its_exif_and_takes_daylight_for_the_balance_it_lacks(da
 def test_real_linear_dngs_read_as_camera_rgb(data: Path, name: str):
     frame = Frame.read(data / "raw_negative" / name)
     assert frame.space is Space.CAMERA
-    assert 0 <= float(frame.data.min()) and 0.9 < float(frame.data.max()) <= 1
+    assert float(frame.data.min()) >= 0 and 0.9 < float(frame.data.max()) <= 1
     assert "opcodes2" in frame.applied  # LibRaw expands lossy JPEG through the list's polynomial
 
 
