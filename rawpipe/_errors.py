@@ -49,7 +49,7 @@ class RawpipeWarning(UserWarning):
 
 def unknown(kind: str, got: object, known: Iterable[object]) -> str:
     """The message for a name that isn't known: got, expected, and the nearest one."""
-    names = [str(name) for name in known]
-    near = difflib.get_close_matches(str(got), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"got {kind} {got!r}; expected one of {', '.join(names)}{hint}"
+    names = {str(name).lower(): str(name) for name in known}
+    near = difflib.get_close_matches(str(got).lower(), names, n=1)
+    hint = f"; did you mean {names[near[0]]!r}?" if near else ""
+    return f"got {kind} {got!r}; expected one of {', '.join(names.values())}{hint}"

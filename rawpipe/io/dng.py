@@ -48,7 +48,8 @@ from rawpipe.io.preview import render
 
 _THUMBNAIL, _PREVIEW = 256, 1024
 _MAGENTA = 0.005  # share of pixels below zero from which clipping them shows as a cast in the shadows
-_NOTED = 1e-4  # share of samples from which clipping is warned of in a frame as exposed
+_NOTED = 1e-4  # share of samples from which clipping is warned of: in a frame as exposed it is mostly overshoot,
+_NOTED_STRETCHED = 1e-6  # in a brightened one it is light that was there
 
 
 def write_dng(
@@ -187,7 +188,7 @@ def _warn(path: Path, step: Step) -> None:
         )
     elif low > _NOTED:
         _say(f"{path.name}: {low:.2%} of the samples are below what the file can hold, and were clipped")
-    if high > (_NOTED if facts["scale"] == "source" else 0):
+    if high > (_NOTED if facts["scale"] == "source" else _NOTED_STRETCHED):
         _say(
             f"{path.name}: {high:.3%} of the samples are above white and were clipped; headroom={facts['headroom']:.3g}"
         )

@@ -7,6 +7,7 @@ keeps BaselineExposure small, since most readers ignore it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,12 +79,16 @@ class Levels:
 
 
 def _headroom(frame: Frame, balance: Tensor, limit: float) -> float:
-    """The value stored as white: where the sensor saturated, the limit, or the brightest 0.01 %, whichever is least."""
+    """The value stored as white: where the sensor saturated, the limit, or the brightest 0.01 %, whichever is least.
+
+    In whole hundredths of a stop, since that is how finely Adobe's SDK reads BaselineExposure.
+    """
     brightest = max(
         float(one.kthvalue(max(1, round(0.9999 * one.numel()))).values) / float(gain)
         for one, gain in zip(_samples(frame), balance, strict=True)
     )
-    return min(float(frame.exposure_gain), limit, max(1.0, brightest))  # the sensor saturates at the gain
+    wanted = min(float(frame.exposure_gain), limit, max(1.0, brightest))  # the sensor saturates at the gain
+    return min(2 ** (math.ceil(100 * math.log2(wanted) - 1e-4) / 100), limit)
 
 
 def _pedestal(frame: Frame, balance: Tensor, headroom: float) -> float:
