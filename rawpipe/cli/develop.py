@@ -152,6 +152,9 @@ def _targets(files: list[Path], output: Path, suffix: str, alone: bool) -> list[
             raise FormatError(f"the folder {output} can't be made: {error.strerror}") from error
         stems = Counter(file.stem for file in files)
         targets = [output / ((file.stem if stems[file.stem] == 1 else file.name) + suffix) for file in files]
+    doubled = [target for target, times in Counter(targets).items() if times > 1]
+    if doubled:
+        raise FormatError(f"got several inputs that would become {doubled[0]}; develop them into different folders")
     sources = {file.resolve() for file in files}
     for target in targets:
         if target.resolve() in sources:

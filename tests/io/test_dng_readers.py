@@ -221,10 +221,10 @@ def test_a_hundredfold_frame_with_a_lamp_reads_right_with_and_without_baseline_e
 
 
 def grey_scene(path: Path, kind: str) -> Frame:
-    """Six grey steps and six colours' worth of nothing else: neutral everywhere."""
+    """Six grey steps side by side."""
     frame = synthetic_frame(Space.MOSAIC, 400, 600, "GRBG", level=1.0, dtype=torch.float64)
     steps = torch.tensor([0.02, 0.05, 0.1, 0.2, 0.4, 0.8], dtype=torch.float64).repeat_interleave(100)
-    frame = replace(frame, data=frame.data * steps)
+    frame = replace(frame, data=frame.data * steps, shot=replace(frame.shot, orientation=1))
     result = Pipeline([*KINDS[kind], WhiteBalance()])(frame)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RawpipeWarning)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from rawpipe import Frame, Space
+from rawpipe.cli import main
+from rawpipe.testing import synthetic_frame
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """A folder with three RAW files, one that is broken, and one that is none."""
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    for index in range(3):
+        synthetic_frame(Space.SENSOR, 40, 50, level=0.2, seed=index, dtype=torch.uint16).write(folder / f"{index}.dng")
+    (folder / "broken.dng").write_bytes((folder / "0.dng").read_bytes()[:3000])
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_a_file_becomes_a_tiff_by_default(shots: Path, tmp_path: Path, capsys):
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "out")]) == 0
+    picture = tifffile.imread(tmp_path / "out" / "0.tif")
+    assert picture.shape == (40, 50, 3) and picture.dtype == np.uint16
+    middle = picture[8:-8, 8:-8].reshape(-1, 3).mean(axis=0) / 65535
+    assert middle == pytest.approx([1.055 * 0.2 ** (1 / 2.4) - 0.055] * 3, abs=0.01)  # neutral grey stays grey
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "0.tif")
+
+
+@pytest.mark.parametrize(("to", "space"), [("dng", Space.SENSOR), ("linear-dng", Space.CAMERA)])
+def test_both_kinds_of_dng(shots: Path, tmp_path: Path, to: str, space: Space):
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "x.dng"), "--to", to, "-q"]) == 0
+    assert Frame.read(tmp_path / "x.dng").space is space
+
+
+def test_the_outputs_ending_chooses_the_kind(shots: Path, tmp_path: Path):
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "x.dng"), "-q"]) == 0
+    assert np.array_equal(Frame.read(tmp_path / "x.dng").data.numpy(), Frame.read(shots / "0.dng").data.numpy())
+
+
+def test_one_bad_file_does_not_stop_the_rest(shots: Path, tmp_path: Path, capsys):
+    assert main(["develop", str(shots), "-o", str(tmp_path / "out")]) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.tif", "1.tif", "2.tif"]
+    said = capsys.readouterr()
+    assert said.err.count("error:") == 1 and "broken.dng" in said.err and "3 of 4 files developed, 1 failed" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_files_of_one_name_do_not_overwrite_each_other(shots: Path, tmp_path: Path):
+    (shots / "sub").mkdir()
+    (shots / "sub" / "0.dng").write_bytes((shots / "0.dng").read_bytes())
+    (shots / "0.nef").write_bytes((shots / "0.dng").read_bytes())
+    assert main(["develop", str(shots / "0.dng"), str(shots / "0.nef"), "-o", str(tmp_path / "out"), "-q"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.dng.tif", "0.nef.tif"]
+    assert main(["develop", str(shots / "0.dng"), str(shots / "sub" / "0.dng"), "-o", str(tmp_path / "b"), "-q"]) == 1
+
+
+def test_the_original_is_never_overwritten(shots: Path, capsys):
+    before = (shots / "0.dng").read_bytes()
+    assert main(["develop", str(shots / "0.dng"), "-o", str(shots / "0.dng")]) == 1
+    assert main(["develop", str(shots / "0.dng"), "-o", str(shots), "--to", "dng"]) == 1
+    assert (shots / "0.dng").read_bytes() == before
+    assert "never overwritten" in capsys.readouterr().err
+
+
+def test_until_stops_behind_a_stage(shots: Path, tmp_path: Path):
+    options = ["--until", "white_balance", "-q"]
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "x.tif"), *options]) == 0
+    assert tifffile.imread(tmp_path / "x.tif").shape == (40, 50)
+
+
+def test_a_recipe_runs_instead_of_the_default_stages(shots: Path, tmp_path: Path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        'schema = 1\n[[stage]]\nname = "black_level"\n[[stage]]\nname = "demosaic"\nmethod = "superpixel"\n'
+    )
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "x.tif"), "--recipe", str(recipe), "-q"]) == 0
+    assert tifffile.imread(tmp_path / "x.tif").shape == (20, 25, 3)
+
+
+def test_exposure_and_demosaicing_can_be_chosen(shots: Path, tmp_path: Path):
+    for name, options in (("a", []), ("b", ["--ev", "1"]), ("c", ["--demosaic", "superpixel", "--ev", "auto"])):
+        assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / f"{name}.tif"), "-q", *options]) == 0
+    plain, brighter, half = (tifffile.imread(tmp_path / f"{name}.tif") for name in "abc")
+    assert brighter.mean() > 1.2 * plain.mean() and half.shape == (20, 25, 3)
+
+
+def test_a_linear_dng_is_developed_from_where_it_stands(shots: Path, tmp_path: Path):
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "l.dng"), "--to", "linear-dng", "-q"]) == 0
+    assert main(["develop", str(tmp_path / "l.dng"), "-o", str(tmp_path / "x.tif"), "-q"]) == 0
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "y.tif"), "-q"]) == 0
+    one, two = (tifffile.imread(tmp_path / name).astype(int) for name in ("x.tif", "y.tif"))
+    assert abs(one - two).max() <= 8  # the linear DNG is rounded to 16 bits in between
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--to", "dng", "--demosaic", "menon2007"], "keep the mosaic"),
+        (["--demosaic", "magic"], "expected one of bilinear"),
+        (["--until", "nowhere"], "got stage 'nowhere'"),
+        (["--recipe", "none.toml"], "can't be read"),
+        (["--matrix", "1,2,3"], "nine numbers"),
+        (["--ev", "bright"], "number of stops"),
+        (["--device", "warp:9"], "can't use"),
+    ],
+)
+def test_wrong_options_get_one_line_and_nothing_written(
+    shots: Path, tmp_path: Path, capsys, options: list[str], said: str
+):
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "x.tif"), *options]) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and said in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "x.tif").exists()
+
+
+def test_a_file_without_a_matrix_needs_one(tmp_path: Path, capsys):
+    frame = Frame.from_array(np.full((40, 50), 900, np.uint16), "RGGB", bits=12, neutral=(0.5, 1, 0.6))
+    frame.write(tmp_path / "x.dng", matrix="generic")
+    data = (
+        (tmp_path / "x.dng").read_bytes().replace(b"\x21\xc6\x0a\x00", b"\x2f\xc6\x0a\x00", 1)
+    )  # ColorMatrix1 made unknown
+    (tmp_path / "y.dng").write_bytes(data)
+    assert main(["develop", str(tmp_path / "y.dng"), "-o", str(tmp_path / "y.tif")]) == 1
+    assert "matrix" in capsys.readouterr().err
+    assert main(["develop", str(tmp_path / "y.dng"), "-o", str(tmp_path / "y.tif"), "--matrix", "generic", "-q"]) == 0
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path, capsys):
+    assert main(["develop", str(tmp_path / "none.nef"), "-o", str(tmp_path / "x.tif")]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "rawpipe", *words], capture_output=True, text=True, check=False)
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys\nfrom rawpipe.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "main(['--version'])\nsys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_the_command_runs_as_a_module():
+    assert run("--version").stdout.startswith("rawpipe ")
+    assert run().returncode == 2
