@@ -220,13 +220,8 @@ class Encoder:
             part = self.frame.crop(first - y, left - x, last - first, right - left)
             levels, device = self.levels, part.device
             values = part.scaled(levels.gain.to(device), levels.offset.to(device)).data
-            if not values.isfinite().all():
-                raise FormatError(
-                    "got nan or infinite pixels; expected finite ones: find the stage they come from with keep="
-                )
-            self.below += int((values < -0.5).sum())
-            self.above += int((values > levels.limit + 0.5).sum())
-            codes = values.round().clamp(0, levels.limit).to(torch.int32).cpu().numpy().astype(np.uint16)
+            codes, below, above = quantized(values, levels.limit)
+            self.below, self.above = self.below + below, self.above + above
             stored[first - start : last - start, left:right] = codes if codes.ndim == 2 else np.moveaxis(codes, 0, -1)
         return stored
 
@@ -244,6 +239,20 @@ class Encoder:
             return sensor[start + drop[0] : stop + drop[0], drop[1] :].cpu().numpy().astype(np.uint16)
         shape = (stop - start, width) if self.frame.cfa is not None else (stop - start, width, 3)
         return np.full(shape, round(float(self.levels.black[0])), dtype=np.uint16)
+
+
+def quantized(values: Tensor, limit: int) -> tuple[Pixels, int, int]:
+    """Values rounded to counts from 0 to `limit`, and how many had to be clipped below and above.
+
+    Raises:
+        FormatError: a value is nan or infinite.
+    """
+    low, high = (float(bound) for bound in values.aminmax())
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise FormatError("got nan or infinite pixels; expected finite ones: find the stage they come from with keep=")
+    below = int(torch.count_nonzero(values < -0.5)) if low < -0.5 else 0
+    above = int(torch.count_nonzero(values > limit + 0.5)) if high > limit + 0.5 else 0
+    return values.round().clamp_(0, limit).to(torch.int32).cpu().numpy().astype(np.uint16), below, above
 
 
 def check(frame: Frame) -> None:

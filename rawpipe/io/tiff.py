@@ -17,6 +17,7 @@ from rawpipe._errors import FormatError, unknown
 from rawpipe._frame import Frame, Space, Step
 from rawpipe.io.atomic import replacing
 from rawpipe.io.describe import SOFTWARE, camera_tags, exif_directory, xmp
+from rawpipe.io.dng_encode import FULL, quantized
 from rawpipe.io.icc import icc_profile
 from rawpipe.io.ifd import EXIF_IFD, GPS_IFD, SHORT, Directory, Tag, attach
 
@@ -115,17 +116,14 @@ class _Strips:
     def samples(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         """Rows as they are stored, (n, W) or (n, W, 3)."""
         values = self.frame.data[..., start:stop, :]
-        if values.is_floating_point() and not values.isfinite().all():
-            raise FormatError(
-                "got nan or infinite pixels; expected finite ones: find the stage they come from with keep="
-            )
         if self.dtype == "float32":
-            pixels = values.to(torch.float32).cpu().numpy()
+            pixels: np.ndarray[Any, Any] = values.to(torch.float32).cpu().numpy()
+            if not np.isfinite(pixels).all():
+                raise FormatError("got nan or infinite pixels; expected finite ones: find their stage with keep=")
         else:
-            scaled = values.to(torch.float32) * (1 if self.frame.space is Space.SENSOR else 65535)
-            self.below += int((scaled < -0.5).sum())
-            self.above += int((scaled > 65535.5).sum())
-            pixels = scaled.round().clamp(0, 65535).to(torch.int32).cpu().numpy().astype(np.uint16)
+            scaled = values.to(torch.float32) * (1 if self.frame.space is Space.SENSOR else FULL)
+            pixels, below, above = quantized(scaled, FULL)
+            self.below, self.above = self.below + below, self.above + above
         return np.ascontiguousarray(pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, -1))
 
     def encoded(self, pixels: np.ndarray[Any, Any]) -> bytes:
