@@ -166,7 +166,7 @@ def _check_form(stage: Stage) -> None:
     kind, name = type(stage), name_of(stage)
     frozen = getattr(getattr(stage, "__dataclass_params__", None), "frozen", False)
     _law(frozen, name, "a stage is a frozen dataclass", f"got {kind}")
-    again = eval(repr(stage), vars(sys.modules[kind.__module__]).copy())
+    again = eval(repr(stage), vars(sys.modules[kind.__module__]) | {kind.__name__: kind})
     _law(again == stage, name, "repr round-trips", f"got {again!r}, expected {stage!r}")
     if name in installed() and installed()[name].load() is kind:
         _law(

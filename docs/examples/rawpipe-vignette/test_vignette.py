@@ -1,0 +1,6 @@
+from rawpipe.testing import check_stage
+from rawpipe_vignette import Vignette
+
+
+def test_vignette_keeps_the_laws_of_a_stage():
+    check_stage(Vignette(0.5))
