@@ -12,6 +12,7 @@ from rawpipe import _registry
 if TYPE_CHECKING:  # for type checkers and editors, which don't read entry points
     from rawpipe.stages.black_level import BlackLevel as BlackLevel
     from rawpipe.stages.color import ColorTransform as ColorTransform
+    from rawpipe.stages.defect_pixels import DefectPixels as DefectPixels
     from rawpipe.stages.demosaic import Demosaic as Demosaic
     from rawpipe.stages.exposure import Exposure as Exposure
     from rawpipe.stages.geometry import Crop as Crop
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't read entry point
     from rawpipe.stages.highlights import ClipHighlights as ClipHighlights
     from rawpipe.stages.identity import Identity as Identity
     from rawpipe.stages.linearize import Linearize as Linearize
+    from rawpipe.stages.opcodes import Opcodes as Opcodes
     from rawpipe.stages.tone import ToneCurve as ToneCurve
     from rawpipe.stages.white_balance import WhiteBalance as WhiteBalance
 

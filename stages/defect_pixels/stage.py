@@ -1,0 +1,114 @@
+"""DefectPixels: hot and dead pixels replaced, found in the picture or known from a map."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from rawpipe import Frame, Space, StageError, bayer
+from rawpipe.stages.defect_pixels import defect_map
+from rawpipe.stages.defect_pixels.kernels import PASSES, mean_of_nine, neighbours, repaired
+
+_DETECTION_HALO = 4  # neighbours two pixels away, and the spread of theirs
+_SPREAD = 1.704  # of eight normal numbers: second largest less second smallest, in standard deviations
+_TEXTURE = 0.75  # of the spread: what the noise doesn't explain; it saves texture, and of the defects hides few
+_SHARED = (1 / 32, 1 / 10)  # of a pixel's excess: less on average beside it is a defect's, more is light's
+
+
+@dataclass(frozen=True)
+class DefectPixels:
+    """Hot and dead pixels replaced by the median of the eight nearest pixels of their site.
+
+    Pixels of the map are replaced first, by the median of those neighbours that aren't on it. Then a pixel is found
+    defective where it lies outside the range of all eight neighbours by more than the threshold, and the pixels next
+    to it, of other colours, don't stand out with it: light from a lens falls on several pixels, a defect is alone.
+    Two defects side by side pass for light; the map is for them.
+
+    Takes: SENSOR or MOSAIC. Gives: the same. Noise is left as it is: few pixels change.
+
+    Args:
+        threshold: in standard deviations of the frame's noise, or of the spread around a pixel where that is much
+            larger (texture) or the noise is unknown.
+        detect: whether to look for defects beside those of the map.
+        pixels: row and column of known defects in the whole sensor, or the path of a file with them, see
+            `defect_map.read`.
+
+    Raises:
+        StageError: the pixels aren't on this sensor.
+        FormatError: the file can't be read.
+    """
+
+    threshold: float = 5.0
+    detect: bool = True
+    pixels: tuple[tuple[int, int], ...] | str = ()
+    _known: Tensor | None = field(default=None, repr=False, compare=False)
+
+    takes = Space.SENSOR | Space.MOSAIC
+    gives = None
+    grid = 2
+    sees_pixels = False
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.threshold, int | float) and self.threshold > 0):
+            raise StageError(f"got threshold {self.threshold!r}; expected standard deviations, above 0")
+        given = self.pixels
+        pixels = os.fspath(given) if isinstance(given, str | os.PathLike) else defect_map.checked(given)
+        object.__setattr__(self, "pixels", pixels)
+
+    @property
+    def halo(self) -> int:
+        """Context that detection and map need."""
+        return (_DETECTION_HALO if self.detect else 0) + (2 * PASSES if self.pixels else 0)
+
+    def measure(self, frame: Frame, /) -> DefectPixels:
+        """Read the map, and get it ready on the frame's device."""
+        pixels = defect_map.read(self.pixels) if isinstance(self.pixels, str) else self.pixels
+        height, width = frame.shot.size
+        for y, x in pixels:
+            if y >= height or x >= width:
+                raise StageError(
+                    f"got a defect at row {y}, column {x}; expected it on the sensor of {height}x{width} pixels: "
+                    "is the map of another camera?"
+                )
+        known = torch.tensor(pixels, dtype=torch.long, device=frame.device).reshape(-1, 2)
+        return replace(self, pixels=pixels, _known=known)
+
+    def __call__(self, frame: Frame, /) -> Frame:
+        """Run."""
+        if self._known is None:
+            return self.measure(frame)(frame)
+        data = frame.data
+        if len(self._known):
+            y, x = (self._known - frame.origin[:2]).unbind(1)
+            data = repaired(bayer.as_float(data), y, x)
+        if self.detect:
+            data = self._cleaned(bayer.as_float(data), frame)
+        return replace(frame, data=data)
+
+    def _cleaned(self, data: Tensor, frame: Frame) -> Tensor:
+        """Pixels that stand out alone, replaced."""
+        low, second, _, below, above, _, seventh, high = neighbours(data)
+        median = (below + above) / 2
+        excess = data - median
+        threshold = self.threshold * _sigma(frame, median, mean_of_nine(seventh - second, 2) / _SPREAD)
+        beyond = torch.maximum(data - high, low - data) > threshold
+        shared = (9 * mean_of_nine(excess, 1) - excess) / 8 * excess.sign()
+        least, most = (share * excess.abs() for share in _SHARED)
+        # a quarter: three deviations of a mean of eight, so that noise beside a defect doesn't save it
+        alone = shared < (threshold / 4).clamp(least, most)
+        return torch.where(beyond & alone, median, data)
+
+
+def _sigma(frame: Frame, signal: Tensor, spread: Tensor) -> Tensor:
+    """Standard deviation of each pixel: that of the noise, or the spread around it; one code at least."""
+
+    def lay(values: Tensor) -> Tensor:
+        return bayer.spread(values, str(frame.cfa), frame.height, frame.width)
+
+    if frame.noise is not None:
+        noise = frame.noise.map(lay).variance(signal - lay(frame.black)).sqrt()
+        spread = torch.maximum(noise, _TEXTURE * spread)
+    return torch.maximum(spread, lay((frame.white - frame.black) / 2**frame.shot.bits))
