@@ -49,8 +49,11 @@ class BlackLevel:
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise StageError(unknown("source", self.source, SOURCES))
-        if isinstance(self.black, tuple) and len(self.black) != 4:
-            raise StageError(f"got black {self.black}; expected one number, or four: R, Gr, Gb, B")
+        levels = self.black if isinstance(self.black, tuple) else (self.black or 0.0,) * 4
+        if len(levels) != 4 or not all(isinstance(level, int | float) for level in levels):
+            raise StageError(f"got black {self.black!r}; expected one number, or a tuple of four: R, Gr, Gb, B")
+        if self.area is not None and not (isinstance(self.area, tuple) and len(self.area) == 4):
+            raise StageError(f"got area {self.area!r}; expected top, left, bottom, right in a tuple")
 
     def measure(self, frame: Frame, /) -> BlackLevel:
         """Find the levels: in the tags, or in the masked pixels of the shot's sensor."""

@@ -45,8 +45,10 @@ class ColorTransform:
 
     def __post_init__(self) -> None:
         rgb_space(self.to)
-        if self.matrix is not None and [len(row) for row in self.matrix] != [3, 3, 3]:
-            raise StageError(f"got matrix {self.matrix}; expected three rows of three numbers")
+        if self.matrix is not None and not (
+            isinstance(self.matrix, tuple) and [_numbers(row) for row in self.matrix] == [3, 3, 3]
+        ):
+            raise StageError(f"got matrix {self.matrix!r}; expected three rows of three numbers, in tuples")
 
     def measure(self, frame: Frame, /) -> ColorTransform:
         """Solve for the white point and find the one matrix that does it all."""
@@ -78,6 +80,11 @@ class ColorTransform:
             white=matrix @ (signal * (frame.white / signal).min()),
             noise=noise,
         )
+
+
+def _numbers(row: object) -> int:
+    """How many numbers a row of a matrix has, 0 if it is no row of numbers."""
+    return len(row) if isinstance(row, tuple) and all(isinstance(value, int | float) for value in row) else 0
 
 
 def sensor_to_rgb(frame: Frame, space: str) -> Tensor:

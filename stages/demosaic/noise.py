@@ -33,9 +33,11 @@ def weights_of(method: Callable[[Tensor, str], Tensor], name: str) -> tuple[Tens
     linear = _frozen(noise) if name == "menon2007" else lambda mosaic: method(mosaic, "RGGB")
     pixel = torch.stack([linear(_only(noise, site)) for site in range(4)])
     row = torch.stack([linear(_only(rows, site)) for site in range(4)])
-    norm = noise.square().mean(), rows.square().mean()
-    weights = pixel.square().mean(dim=(-2, -1)).T / norm[0]
-    row_weights = torch.einsum("scyx,tcyx->cst", row, row) / row[0, 0].numel() / norm[1]
+    size, row_size = (
+        torch.stack([bayer.view(drawn, "RGGB", s).square().mean() for s in range(4)]) for drawn in (noise, rows)
+    )
+    weights = (pixel.square().mean(dim=(-2, -1)) / size[:, None]).T
+    row_weights = torch.einsum("scyx,tcyx->cst", row, row) / row[0, 0].numel() / torch.outer(row_size, row_size).sqrt()
     return weights.float(), row_weights.float()
 
 

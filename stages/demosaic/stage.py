@@ -65,6 +65,13 @@ class Demosaic:
         """Context that the method needs."""
         return _HALO[self.method] if self.backend == "torch" else None
 
+    @property
+    def working_bytes(self) -> int:
+        """Per pixel beside input and result; the reference library works on many float64 planes of the whole frame."""
+        if self.backend == "torch":
+            return {"superpixel": 0, "menon2007": 200}.get(self.method, 100)
+        return 250
+
     def measure(self, frame: Frame, /) -> Demosaic:
         """Get the method's noise weights ready on the frame's device."""
         return replace(self, _noise_weights=self._weights(frame))

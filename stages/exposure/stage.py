@@ -37,7 +37,7 @@ class Exposure:
     grid = 1
 
     def __post_init__(self) -> None:
-        if self.ev != "auto" and (isinstance(self.ev, str) or not abs(self.ev) <= _LIMIT_EV):
+        if self.ev != "auto" and not (isinstance(self.ev, int | float) and abs(self.ev) <= _LIMIT_EV):
             raise StageError(f'got ev={self.ev!r}; expected a number of stops from -16 to 16, or "auto"')
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rawpipe import Frame, Space, StageError
 
@@ -17,38 +17,26 @@ class Crop:
         box: top, left, bottom, right in pixels of the frame; or "default", the crop that the maker recommends.
 
     Raises:
-        StageError: a box that isn't inside the frame.
+        StageError: a box that is no box.
+        FrameError: a box that isn't inside the frame.
     """
 
     box: tuple[int, int, int, int] | str = "default"
 
     takes = Space.SENSOR | Space.MOSAIC | Space.CAMERA | Space.RGB
     gives = None
-    halo: None = field(default=None, init=False, repr=False)
+    halo = None
     grid = 1
+    working_bytes = 0  # a view
 
     def __post_init__(self) -> None:
-        if self.box != "default" and (isinstance(self.box, str) or len(self.box) != 4):
+        if self.box != "default" and not (isinstance(self.box, tuple) and len(self.box) == 4):
             raise StageError(f'got box {self.box!r}; expected top, left, bottom, right, or "default"')
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""
-        box = self.box if not isinstance(self.box, str) else default_box(frame)
+        box = self.box if not isinstance(self.box, str) else frame.recommended_crop()
         if box is None:
             return frame
         top, left, bottom, right = box
         return frame.crop(top, left, bottom - top, right - left)
-
-
-def default_box(frame: Frame) -> tuple[int, int, int, int] | None:
-    """The recommended crop in pixels of the frame as it is now: cropped, or at half size."""
-    shot = frame.shot
-    if shot.default_crop is None:
-        return None
-    y, x, height, width = frame.origin.tolist()
-    scale = height / shot.size[0], width / shot.size[1]
-    top, left, bottom, right = (
-        round((shot.default_crop[i] + shot.active_area[i % 2]) * scale[i % 2]) - (y, x)[i % 2] for i in range(4)
-    )
-    box = max(top, 0), max(left, 0), min(bottom, frame.height), min(right, frame.width)
-    return box if box[0] < box[2] and box[1] < box[3] else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from rawpipe import Frame, Space, StageError, bayer
-from rawpipe.stages.geometry.crop import default_box
 
 # EXIF orientation: rows and columns swapped, then turned upside down, then left to right.
 _MOVES = {
@@ -41,8 +40,9 @@ class Orient:
 
     takes = Space.MOSAIC | Space.CAMERA | Space.RGB
     gives = None
-    halo: None = field(default=None, init=False, repr=False)
+    halo = None
     grid = 2
+    working_bytes = 0  # beside the result
 
     def __post_init__(self) -> None:
         if self.orientation is not None and self.orientation not in _MOVES:
@@ -51,8 +51,10 @@ class Orient:
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""
         swap, flip_rows, flip_columns = _MOVES[self.orientation or frame.shot.orientation]
+        if not (swap or flip_rows or flip_columns):
+            return replace(frame, shot=replace(frame.shot, orientation=1))
         data, cfa = frame.data, frame.cfa
-        box = default_box(frame)
+        box = frame.recommended_crop()
         if swap:
             data = data.transpose(-2, -1)
             cfa = None if cfa is None else bayer.transposed(cfa)

@@ -46,8 +46,12 @@ class WhiteBalance:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise StageError(unknown("method", self.method, METHODS))
-        if self.gains is not None and (len(self.gains) != 3 or not all(0 < gain < 1e6 for gain in self.gains)):
-            raise StageError(f"got gains {self.gains}; expected three positive numbers for R, G, B")
+        if self.gains is not None and not (
+            isinstance(self.gains, tuple)
+            and len(self.gains) == 3
+            and all(isinstance(gain, int | float) and 0 < gain < 1e6 for gain in self.gains)
+        ):
+            raise StageError(f"got gains {self.gains!r}; expected a tuple of three positive numbers for R, G, B")
 
     @property
     def sees_pixels(self) -> bool:

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rawpipe import Frame, Noise, Pipeline, RawpipeWarning, Space, StageError, bayer
+from rawpipe.stages import BlackLevel
+from rawpipe.testing import synthetic_frame
+
+phases = pytest.mark.parametrize("cfa", bayer.PHASES)
+
+BLACK = torch.tensor([500.0, 510.0, 520.0, 490.0])
+
+
+def sensor_frame(cfa: str, *, sigma_dn: float = 0.0, seed: int = 0) -> Frame:
+    """A picture of 40 x 50 in a sensor with a masked border of 10 rows and 60 columns, black differing per site."""
+    generator = torch.Generator().manual_seed(seed)
+    first = bayer.rephase(cfa, -10, -60)
+    sensor = bayer.spread(BLACK, first, 50, 110) + sigma_dn * torch.randn(50, 110, generator=generator)
+    sensor[10:, 60:] += 3000
+    frame = synthetic_frame(Space.SENSOR, 40, 50, cfa)
+    return replace(
+        frame,
+        data=sensor[10:, 60:],
+        origin=torch.tensor([10, 60, 50, 110]),
+        shot=replace(frame.shot, sensor=sensor, size=(50, 110), active_area=(10, 60, 50, 110)),
+    )
+
+
+@phases
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.float32, torch.float64])
+def test_black_becomes_zero_and_saturation_one(cfa: str, dtype: torch.dtype) -> None:
+    frame = synthetic_frame(Space.SENSOR, 7, 9, cfa, dtype=dtype)
+    black = bayer.spread(frame.black, cfa, 7, 9)
+    white = bayer.spread(frame.white, cfa, 7, 9)
+    dark, bright = (BlackLevel()(replace(frame, data=level.to(dtype))) for level in (black, white))
+    assert dark.data.abs().max() < 1e-7
+    assert dark.space is Space.MOSAIC
+    # One scale for all sites, that of the site that saturates first: the others end a little above.
+    assert bright.data.min() == pytest.approx(1, abs=1e-6)
+    assert 1 < bright.data.max() < 1.001
+    torch.testing.assert_close(bright.white.max(), bright.data.max().float())
+    assert bright.black.abs().max() < 1e-6
+
+
+def test_nothing_is_clipped() -> None:
+    frame = synthetic_frame(Space.SENSOR, 4, 4)
+    result = BlackLevel()(replace(frame, data=torch.tensor([0.0, 20000.0]).repeat(8).reshape(4, 4)))
+    assert result.data.min() < -0.03
+    assert result.data.max() > 1.2
+
+
+@phases
+@pytest.mark.parametrize("window", [(1, 0, 20, 20), (0, 1, 20, 20), (3, 5, 21, 23)])
+@pytest.mark.parametrize("source", ["tag", "masked"])
+def test_a_crop_by_one_row_finds_the_same_black(cfa: str, window: tuple[int, int, int, int], source: str) -> None:
+    frame = sensor_frame(cfa)
+    stage = BlackLevel(source, area=(0, 4, 50, 56)) if source == "masked" else BlackLevel()
+    top, left, height, width = window
+    whole = stage(frame).crop(*window)
+    part = stage(frame.crop(top, left, height, width))
+    assert part.data.equal(whole.data)
+    assert part.cfa == whole.cfa
+
+
+@phases
+@pytest.mark.parametrize("area", [(0, 4, 50, 56), (1, 3, 10, 110), (10, 5, 49, 52)])
+def test_the_masked_border_gives_black_per_site_wherever_it_starts(cfa: str, area: tuple[int, int, int, int]) -> None:
+    frame = sensor_frame(cfa, sigma_dn=8)
+    stage = BlackLevel("masked", area=area).measure(frame)
+    count = (area[2] - area[0]) * (area[3] - area[1]) / 4
+    assert isinstance(stage.black, tuple)
+    assert (torch.tensor(stage.black) - BLACK).abs().max() < 4 * 8 / count**0.5
+    result = stage(frame)
+    assert float(result.data.mean()) == pytest.approx(3000 / float((frame.white - BLACK).min()), rel=2e-3)
+
+
+@phases
+def test_areas_that_the_file_names_are_taken_together(cfa: str) -> None:
+    frame = sensor_frame(cfa)
+    frame = replace(frame, shot=replace(frame.shot, masked_areas=((0, 0, 10, 110), (11, 1, 50, 60))))
+    assert BlackLevel("masked").measure(frame).black == tuple(BLACK.tolist())
+
+
+def test_a_file_that_names_no_area_is_warned_about() -> None:
+    with pytest.warns(RawpipeWarning, match="the file names no masked area; columns 8 to 52 are taken for it"):
+        stage = BlackLevel("masked").measure(sensor_frame("GRBG"))
+    assert stage.black == tuple(BLACK.tolist())
+
+
+def test_a_hot_pixel_in_the_masked_border_does_not_move_black() -> None:
+    frame = sensor_frame("RGGB", sigma_dn=5)
+    assert frame.shot.sensor is not None
+    hot = frame.shot.sensor.clone()
+    hot[3:40:9, 7:50:11] += 8000
+    area = (0, 4, 50, 56)
+    clean, with_hot = (
+        BlackLevel("masked", area=area).measure(replace(frame, shot=replace(frame.shot, sensor=sensor))).black
+        for sensor in (frame.shot.sensor, hot)
+    )
+    assert (torch.tensor(clean) - torch.tensor(with_hot)).abs().max() < 0.5
+
+
+def test_a_level_of_your_own_wins() -> None:
+    frame = sensor_frame("BGGR")
+    assert BlackLevel("masked", black=100.0).measure(frame).black == (100.0,) * 4
+    sites = BlackLevel(black=(500.0, 510.0, 520.0, 490.0))(frame)
+    torch.testing.assert_close(sites.data, torch.full_like(sites.data, 3000 / 15000))
+
+
+@phases
+def test_black_that_single_rows_and_columns_add_is_subtracted_in_any_crop(cfa: str) -> None:
+    rows, columns = torch.arange(40.0), torch.arange(50.0) / 4
+    frame = sensor_frame(cfa)
+    frame = replace(
+        frame,
+        data=frame.data + rows[:, None] + columns,
+        black=BLACK,
+        shot=replace(frame.shot, black_rows=rows, black_columns=columns),
+    )
+    for part in (frame, frame.crop(1, 3, 20, 21), frame.crop(17, 0, 23, 50)):
+        result = BlackLevel()(part)
+        torch.testing.assert_close(result.data, torch.full_like(result.data, 3000 / (15520 - 520)))
+    tiled = Pipeline([BlackLevel()], rows=4)(frame)
+    assert tiled.data.equal(BlackLevel()(frame).data)
+
+
+def test_one_addition_alone_is_enough() -> None:
+    frame = replace(sensor_frame("RGGB"), black=BLACK)
+    columns = torch.arange(50.0)
+    frame = replace(frame, data=frame.data + columns, shot=replace(frame.shot, black_columns=columns))
+    result = BlackLevel()(frame).data
+    torch.testing.assert_close(result, torch.full_like(result, 0.2))
+
+
+def test_noise_goes_into_the_unit_of_the_picture() -> None:
+    noise = Noise(torch.full((4,), 0.5), torch.full((4,), 3.0), torch.full((4,), 1.0))
+    frame = replace(synthetic_frame(), noise=noise)
+    result = BlackLevel()(frame).noise
+    scale = float((frame.white - frame.black).min())
+    assert result is not None
+    torch.testing.assert_close(result.shot, noise.shot / scale)
+    torch.testing.assert_close(result.read, noise.read / scale)
+    torch.testing.assert_close(result.row, noise.row / scale)
+
+
+def test_measured_black_is_in_the_history_and_replays() -> None:
+    frame = sensor_frame("GBRG", sigma_dn=7)
+    once = Pipeline([BlackLevel("masked", area=(0, 4, 50, 56))])(frame)
+    step = once.history[0]
+    assert len(step.parameters["black"]) == 4
+    blind = replace(frame, shot=replace(frame.shot, sensor=None))
+    assert Pipeline.from_history([step])(blind).data.equal(once.data)
+
+
+def without_sensor(frame: Frame) -> Frame:
+    return replace(frame, shot=replace(frame.shot, sensor=None))
+
+
+def without_border(frame: Frame) -> Frame:
+    return replace(frame, shot=replace(frame.shot, active_area=(0, 0, 50, 110)))
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "message"),
+    [
+        (BlackLevel("masked"), without_sensor, "got a frame without its masked border; read it from a camera file"),
+        (BlackLevel("masked"), without_border, "got a sensor with 0 columns left of the picture .*area="),
+        (BlackLevel("masked", area=(50, 0, 60, 10)), Frame.cpu, "got a masked area without pixels"),
+        (BlackLevel(black=20000.0), Frame.cpu, r"got black .* above white .*; give BlackLevel\(black=...\)"),
+    ],
+)
+def test_what_cannot_be_found_is_said(stage: BlackLevel, change: Any, message: str) -> None:
+    with pytest.raises(StageError, match=message):
+        stage(change(sensor_frame("RGGB")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": "optical"}, "got source 'optical'; expected one of tag, masked"),
+        ({"black": (1.0, 2.0)}, r"got black \(1.0, 2.0\); expected one number, or a tuple of four"),
+        ({"black": "dark"}, "got black 'dark'"),
+        ({"area": (1, 2)}, r"got area \(1, 2\); expected top, left, bottom, right"),
+    ],
+)
+def test_wrong_parameters_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(StageError, match=message):
+        BlackLevel(**arguments)
+
+
+@pytest.mark.filterwarnings("ignore::rawpipe.RawpipeWarning")
+def test_the_550ds_masked_border_is_darker_than_its_tag(data: Path) -> None:
+    frame = Frame.read(data / "raw" / "canon_550d_ml_colorchecker.dng")
+    black = BlackLevel("masked").measure(frame).black
+    assert isinstance(black, tuple)
+    assert frame.black.tolist() == [2056] * 4
+    assert sum(black) / 4 == pytest.approx(2048.9, abs=0.3)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, EntryPoints
+from typing import Any
+
+import pytest
+
+from rawpipe import Pipeline, PipelineError, _registry
+from rawpipe.stages import Demosaic
+
+
+@pytest.fixture
+def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
+    """Entry points that are installed for the time of a test, beside ours."""
+    added: list[EntryPoint] = []
+    ours = _registry.entry_points
+
+    def with_added(**options: Any) -> EntryPoints:
+        return EntryPoints([*ours(**options), *added])
+
+    monkeypatch.setattr(_registry, "entry_points", with_added)
+    _registry.installed.cache_clear()
+    yield added
+    monkeypatch.undo()
+    _registry.installed.cache_clear()
+
+
+def test_a_registered_name_gives_the_class() -> None:
+    assert _registry.load("demosaic") is Demosaic
+    assert Pipeline(["demosaic"]).stages == (Demosaic(),)
+
+
+def test_names_are_sorted() -> None:
+    assert list(_registry.installed()) == sorted(_registry.installed())
+
+
+def test_an_unknown_name_gets_a_suggestion() -> None:
+    with pytest.raises(PipelineError, match=r"got stage 'demosaik'; expected one of .*; did you mean 'demosaic'\?"):
+        _registry.load("demosaik")
+
+
+def test_the_provider_is_distribution_and_version() -> None:
+    from rawpipe import __version__
+
+    assert _registry.provider("demosaic") == f"rawpipe-isp {__version__}"
+    assert _registry.provider("somebody's_own") == ""
+
+
+def test_a_third_partys_stage_enters_as_ours_do(points: list[EntryPoint]) -> None:
+    points.append(EntryPoint("ours_again", "rawpipe.stages.demosaic:Demosaic", _registry.STAGES))
+    assert _registry.load("ours_again") is Demosaic
+
+
+def test_two_packages_that_claim_one_name_are_both_named(points: list[EntryPoint]) -> None:
+    points.append(EntryPoint("demosaic", "other.package:Demosaic", _registry.STAGES))
+    with pytest.raises(PipelineError, match=r"rawpipe.stages.demosaic:Demosaic and other.package:Demosaic; uninstall"):
+        _registry.load("demosaic")
+
+
+@pytest.mark.parametrize("place", ["no_such_package.stage:Stage", "rawpipe.stages.demosaic:NoSuchClass"])
+def test_a_stage_that_cannot_be_imported_is_named(points: list[EntryPoint], place: str) -> None:
+    points.append(EntryPoint("broken", place, _registry.STAGES))
+    with pytest.raises(PipelineError, match=f"stage 'broken' is registered as {place}, which can't be imported"):
+        _registry.load("broken")
+
+
+def test_a_stage_registered_under_another_name_than_its_class_is_refused(points: list[EntryPoint]) -> None:
+    points.append(EntryPoint("interpolate", "rawpipe.stages.demosaic:Demosaic", _registry.STAGES))
+    with pytest.raises(PipelineError, match=r"'interpolate' is a class named Demosaic.*expected the name 'demosaic'"):
+        Pipeline.from_recipe('schema = 1\n[[stage]]\nname = "interpolate"')
