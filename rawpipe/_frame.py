@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rawpipe import bayer
 from rawpipe._errors import FrameError
-from rawpipe._shot import Shot
+from rawpipe._shot import Box, Shot
 
 
 class Space(Flag):
@@ -250,6 +250,22 @@ class Frame:
             cfa=None if self.cfa is None else bayer.rephase(self.cfa, top, left),
             origin=self.origin + self.origin.new_tensor([top, left, 0, 0]),
         )
+
+    def recommended_crop(self) -> Box | None:
+        """Top, left, bottom, right of the maker's crop in pixels of this frame, be it cropped or at half size.
+
+        None if the maker recommends none, or none of it is in the frame.
+        """
+        shot = self.shot
+        if shot.default_crop is None:
+            return None
+        y, x, height, width = self.origin.tolist()
+        scale, corner = (height / shot.size[0], width / shot.size[1]), (y, x)
+        top, left, bottom, right = (
+            round((shot.default_crop[i] + shot.active_area[i % 2]) * scale[i % 2]) - corner[i % 2] for i in range(4)
+        )
+        box = max(top, 0), max(left, 0), min(bottom, self.height), min(right, self.width)
+        return box if box[0] < box[2] and box[1] < box[3] else None
 
     def scaled(self, gain: Tensor | float, offset: Tensor | float = 0.0) -> Frame:
         """Change the unit: data * gain + offset, and with it black, white and noise.

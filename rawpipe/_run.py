@@ -13,7 +13,7 @@ from rawpipe import _registry
 from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
 from rawpipe._frame import Frame, Step
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
-from rawpipe._tiles import WORKING_BYTES, Tiling, run_tiled
+from rawpipe._tiles import Tiling, run_tiled, working_bytes
 
 Progress = Callable[[float, str], None]
 Runner = Callable[[tuple[Stage, ...], Frame], Frame]
@@ -74,7 +74,7 @@ class Run:
 
     def _whole(self, frame: Frame, index: int, stage: Stage) -> Frame:
         """Run a stage that must see the whole frame."""
-        need = frame.data.numel() * WORKING_BYTES
+        need = frame.height * frame.width * working_bytes((stage,), frame)
         if self.max_memory is not None and need > self.max_memory:
             raise PipelineError(
                 f"stage {index} ({self.names[index]}) works on the whole frame, about {need} bytes; "

@@ -13,7 +13,8 @@ from rawpipe._frame import Frame, Space
 class Stage(Protocol):
     """A frozen dataclass that turns a frame into a frame; its fields are its parameters.
 
-    The four properties are plain class attributes in most stages (`halo = 2`). Fields declared with
+    The four properties are plain class attributes in most stages (`halo = 2`). One more is optional: `working_bytes`,
+    what the stage needs for each pixel beside input and result, 200 if it doesn't say. Fields declared with
     `field(repr=False)` are not parameters: they hold what `measure` prepared, and no recipe or history shows them.
 
     A stage pads its own borders and returns the size it got, never writes into its input, and knows nothing of

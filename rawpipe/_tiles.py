@@ -18,9 +18,16 @@ from rawpipe._errors import PipelineError
 from rawpipe._frame import Frame
 from rawpipe._stage import Stage
 
-# Bytes that a local stage may need at a time for each pixel of a window: about fifty float32 planes, measured on
-# menon2007, the hungriest.
+# What a stage that doesn't say is taken to need for each pixel beside input and result: about fifty float32 planes,
+# measured on menon2007, the hungriest of ours.
 WORKING_BYTES = 200
+
+
+def working_bytes(stages: tuple[Stage, ...], frame: Frame) -> int:
+    """Bytes that stages run together need for each pixel of a frame, its leading dimensions counted in."""
+    planes = 1 if frame.space.is_mosaic else 3
+    batch = max(1, frame.data.numel() // (planes * frame.height * frame.width))
+    return batch * max(int(getattr(stage, "working_bytes", WORKING_BYTES)) for stage in stages)
 
 
 class Span(NamedTuple):
@@ -62,12 +69,12 @@ class Tiling:
         rows, columns = max(rows, 4 * halo), frame.width
         if max_memory is not None:
             whole = frame.height * frame.width
-            batch = max(1, frame.data.numel() // max(1, whole * (1 if frame.space.is_mosaic else 3)))
-            pixels = max_memory // (WORKING_BYTES * batch)
+            each = max(1, working_bytes(stages, frame))
+            pixels = max_memory // each
             if whole > pixels:
                 rows, columns = _fitting(pixels, rows, frame, halo, grid)
                 if rows < grid:
-                    need = min((grid + _margin(frame, halo, grid)) ** 2, whole) * WORKING_BYTES * batch
+                    need = min((grid + _margin(frame, halo, grid)) ** 2, whole) * each
                     raise PipelineError(f"got max_memory={max_memory}; these stages need at least {need} bytes")
         return cls(rows, columns, halo, grid)
 

@@ -40,14 +40,14 @@ class Curve:
         """Linear light from encoded values, any shape."""
         size = encoded.abs()
         power = (self.a * size.clamp(min=max(self.d, _TINY)) + self.b) ** self.gamma
-        return torch.where(size < self.d, self.c * size, power).copysign(encoded)
+        return torch.where(size < self.d, self.c * encoded, power.copysign(encoded))
 
     def encode(self, linear: Tensor) -> Tensor:
         """Encoded values from linear light, any shape."""
         size = linear.abs()
         knee = (self.a * self.d + self.b) ** self.gamma
         power = (size.clamp(min=max(knee, _TINY)) ** (1 / self.gamma) - self.b) / self.a
-        return torch.where(size < knee, size / (self.c or 1.0), power).copysign(linear)
+        return torch.where(size < knee, linear / (self.c or 1.0), power.copysign(linear))
 
 
 _TINY = 1e-30  # keeps the gradient of a power finite at zero

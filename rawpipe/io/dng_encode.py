@@ -158,36 +158,27 @@ class Layout:
         whole_sensor = full and (y, x, frame.height, frame.width) == (0, 0, *shot.size)
         if frame.cfa is None or not (whole_picture or whole_sensor):
             active = (0, 0, frame.height, frame.width)
-            return cls((frame.height, frame.width), (0, 0), active, _crop(frame, (y, x), active), (0, 0), whole_picture)
+            return cls((frame.height, frame.width), (0, 0), active, _crop(frame, (0, 0), active), (0, 0), whole_picture)
         drop = top % 2, left % 2
         size = height - drop[0], width - drop[1]
         active = top - drop[0], left - drop[1], bottom - drop[0], right - drop[1]
-        crop = _crop(frame, (top, left), active)
+        crop = _crop(frame, (top - y, left - x), active)
         return cls(size, (y - drop[0], x - drop[1]), active, crop, drop, drop == (0, 0))
 
 
-def _crop(frame: Frame, corner: tuple[int, int], active: Box) -> Box:
-    """The recommended crop, where a frame's active area starts at `corner` of the whole frame as it is now.
+def _crop(frame: Frame, start: tuple[int, int], active: Box) -> Box:
+    """The recommended crop within the active area, which starts at row and column `start` of the frame.
 
     A mosaic keeps a few pixels around it, or readers warn that they can't interpolate its edge.
     """
-    shot, whole = frame.shot, frame.origin[2:].tolist()
     height, width = active[2] - active[0], active[3] - active[1]
-    box: Box = (0, 0, height, width)
-    if shot.default_crop is not None:
-        scale = whole[0] / shot.size[0], whole[1] / shot.size[1]
-        moved = [
-            round((shot.default_crop[i] + shot.active_area[i % 2]) * scale[i % 2]) - corner[i % 2] for i in range(4)
-        ]
-        box = max(moved[0], 0), max(moved[1], 0), min(moved[2], height), min(moved[3], width)
-        if box[0] >= box[2] or box[1] >= box[3]:
-            box = (0, 0, height, width)
+    top, left, bottom, right = frame.recommended_crop() or (0, 0, frame.height, frame.width)
     margin = 0 if frame.cfa is None else min(_MARGIN, (height - 1) // 2, (width - 1) // 2)
     return (
-        max(box[0], margin),
-        max(box[1], margin),
-        min(box[2], height - margin),
-        min(box[3], width - margin),
+        max(top - start[0], margin),
+        max(left - start[1], margin),
+        min(bottom - start[0], height - margin),
+        min(right - start[1], width - margin),
     )
 
 

@@ -1,5 +1,6 @@
-from rawpipe.testing import check_stage
 from rawpipe_vignette import Vignette
+
+from rawpipe.testing import check_stage
 
 
 def test_vignette_keeps_the_laws_of_a_stage():
