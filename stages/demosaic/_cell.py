@@ -26,5 +26,12 @@ class Cells:
 
     def picture(self, red: Sequence[Tensor], green: Sequence[Tensor], blue: Sequence[Tensor]) -> Tensor:
         """RGB (..., 3, H, W) from each colour at the sites R, Gr, Gb, B."""
-        planes = [bayer.unpack(torch.stack(list(at), dim=-3), self.cfa, *self.full) for at in (red, green, blue)]
-        return torch.stack(planes, dim=-3)
+        (top, left), (height, width) = bayer.offset(self.cfa, 0), self.full
+        planes = torch.stack([_interleaved(at) for at in (red, green, blue)], dim=-3)
+        return planes[..., top : top + height, left : left + width]
+
+
+def _interleaved(sites: Sequence[Tensor]) -> Tensor:
+    """One plane (..., 2h, 2w) from its values at R, Gr, Gb, B (..., h, w): columns first, then rows."""
+    upper, lower = (torch.stack(list(pair), dim=-1).flatten(-2) for pair in (sites[:2], sites[2:]))
+    return torch.stack([upper, lower], dim=-2).flatten(-3, -2)
