@@ -71,7 +71,7 @@ class CameraColor:
         """Check and convert matrices given as nested sequences, arrays or tensors (row-major, 3 x 3).
 
         Raises:
-            FrameError: a matrix isn't 3 x 3, isn't finite, or can't be inverted.
+            FrameError: a matrix isn't 3 x 3, isn't finite, can't be inverted, or makes no sense of daylight.
         """
         first = _matrix(color1, "color1")
         if first is None:
@@ -81,7 +81,7 @@ class CameraColor:
         balance = torch.ones(3, dtype=torch.float64) if analog_balance is None else _double(analog_balance)
         if balance is None or balance.shape != (3,) or not (balance > 0).all():
             raise FrameError(f"got analog balance {_shown(analog_balance)}; expected three positive numbers")
-        return cls(
+        made = cls(
             color1=first,
             illuminant1=illuminant1,
             color2=_matrix(color2, "color2"),
@@ -93,6 +93,12 @@ class CameraColor:
             analog_balance=balance,
             source=source,
         )
+        if not ((seen := made.xyz_to_camera(D65) @ xyz(D65)) > 0).all():
+            raise FrameError(
+                f"got a color matrix under which daylight is camera RGB {seen.tolist()}; expected positive numbers: "
+                "the matrix from XYZ to camera RGB, row by row"
+            )
+        return made
 
     @classmethod
     def generic(cls) -> CameraColor:
@@ -100,18 +106,22 @@ class CameraColor:
         return cls.of(GENERIC, source="generic")
 
     @classmethod
-    def given(cls, matrix: object) -> CameraColor | None:
-        """What a `matrix=` argument means: a CameraColor, "generic", a 3x3 matrix under D65, or None.
+    def given(cls, matrix: object, own: CameraColor | None = None) -> CameraColor | None:
+        """What a `matrix=` argument means: a CameraColor, a 3x3 matrix under D65, "generic", or None.
+
+        The first two override the camera's `own`; "generic" only stands in where there is none.
 
         Raises:
             FrameError: none of these.
         """
-        if matrix is None or isinstance(matrix, CameraColor):
+        if matrix is None:
+            return own
+        if isinstance(matrix, CameraColor):
             return matrix
         if isinstance(matrix, str):
             if matrix != "generic":
                 raise FrameError(f'got matrix={matrix!r}; expected "generic", a 3x3 matrix, or a CameraColor')
-            return cls.generic()
+            return own or cls.generic()
         return cls.of(matrix)
 
     def xyz_to_camera(self, white: tuple[float, float]) -> Tensor:

@@ -89,8 +89,15 @@ class Shot:
         return (self.white - self.black).min()
 
     def daylight_neutral(self) -> Tensor | None:
-        """Camera RGB (3) of a neutral object under D65, from the colour matrices; None without them."""
-        return None if self.color is None else self.color.neutral_of().to(torch.float32)
+        """Camera RGB (3) of a neutral object under D65, from the camera's own colour matrices; None without them."""
+        if self.color is None or self.color.source == "generic":
+            return None
+        return self.color.neutral_of().to(torch.float32)
+
+    def assumed_neutral(self) -> Tensor:
+        """Camera RGB (3) to take for neutral: as shot, else under D65, else ones."""
+        neutral = self.neutral if self.neutral is not None else self.daylight_neutral()
+        return torch.ones(3) if neutral is None else neutral.to(torch.float32)
 
     def upright(self, size: tuple[int, int], default_crop: Box | None) -> Shot:
         """This shot for pixels turned upright: what is tied to the sensor's own rows and columns is gone."""

@@ -198,3 +198,10 @@ def test_the_generic_camera_gets_the_colour_checker_about_right() -> None:
 def test_wrong_matrices_are_refused_by_name(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(FrameError, match=f"(?s){message}"):
         CameraColor.of(**arguments)
+
+
+def test_a_matrix_that_makes_no_sense_of_daylight_is_refused() -> None:
+    with pytest.raises(FrameError, match="expected positive numbers"):
+        CameraColor.of(-np.array(COLOR_D65))
+    with pytest.raises(FrameError, match="expected positive numbers"):
+        CameraColor.of([[1, -2, 0], [0, 1, 0], [0, 0, 1]])

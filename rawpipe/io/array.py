@@ -109,7 +109,6 @@ def frame_of(
     top_left: tuple[int, int] = (0, 0),
 ) -> Frame:
     """A frame to which nothing has been done yet. `top_left` is where its first pixel stands in the whole sensor."""
-    neutral = shot.neutral if shot.neutral is not None else shot.daylight_neutral()
     return Frame(
         data=data,
         space=space,
@@ -121,7 +120,7 @@ def frame_of(
         noise=noise,
         wb=torch.ones(3),
         exposure_gain=torch.ones(()),
-        neutral=torch.ones(3) if neutral is None else neutral.to(torch.float32),
+        neutral=shot.assumed_neutral(),
         origin=torch.tensor([*top_left, *shot.size]),
         shot=shot,
     ).to(data.device)

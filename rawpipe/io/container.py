@@ -6,7 +6,9 @@ with zeros or stale memory as pixels. So nothing reaches it that isn't a known c
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rawpipe._errors import FormatError
@@ -28,6 +30,29 @@ _REFUSED = {
     b"RED1": "a RED video clip; export it as DNG frames",
     b"RED2": "a RED video clip; export it as DNG frames",
 }
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """The bytes of a file.
+
+    Raises:
+        FormatError: it is missing, empty, a folder, or can't be read.
+    """
+    if path.is_dir():
+        raise FormatError(f"got the folder {path}; expected a RAW file")
+    try:
+        with path.open("rb") as file:
+            if not path.stat().st_size:
+                raise FormatError(f"{path} is empty; fetch it again")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                view = memoryview(mapped)
+                try:
+                    yield view
+                finally:
+                    view.release()
+    except OSError as error:
+        raise FormatError(f"{path} can't be read: {error.strerror}") from error
 
 
 def identify(path: Path, data: memoryview) -> str:

@@ -65,8 +65,8 @@ def write_dng(
     Args:
         frame: what to write; white balance that was applied is divided out and written as AsShotNeutral.
         path: the file.
-        matrix: colour matrix, if the frame has none or another is wanted: XYZ to camera RGB under D65 (3x3), a
-            `CameraColor`, or "generic" for plausible colours.
+        matrix: colour matrix, if the frame has none or another is wanted: XYZ to camera RGB under D65 (3x3), or a
+            `CameraColor`; "generic" gives a frame without one plausible colours.
         headroom: how far above 1 a frame whose exposure was raised keeps highlights; readers that ignore
             BaselineExposure show it darker by as much as it uses.
         progress: called with the share that is written (0 to 1).
@@ -81,7 +81,7 @@ def write_dng(
         RawpipeWarning: something was clipped, or an opcode list had to be left out.
     """
     check(frame)
-    color = CameraColor.given(matrix) or frame.shot.color
+    color = CameraColor.given(matrix, frame.shot.color)
     if color is None:
         raise FormatError(
             "got a frame without a color matrix, which a DNG must have; give write(..., matrix=xyz_to_camera), "

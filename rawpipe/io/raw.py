@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +17,14 @@ from torch import Tensor
 
 from rawpipe import bayer
 from rawpipe._camera_color import CameraColor
-from rawpipe._errors import FormatError, RawpipeWarning
+from rawpipe._errors import FormatError, FrameError, RawpipeWarning
 from rawpipe._frame import Frame, Noise, Space
 from rawpipe._shot import Box, Shot
-from rawpipe.io.array import frame_of, from_array
-from rawpipe.io.container import identify, tree_of
+from rawpipe.io.array import frame_of
+from rawpipe.io.container import identify, mapped, tree_of
 from rawpipe.io.dng_tags import DngTags
 from rawpipe.io.exif import Exif, directories, read_exif
+from rawpipe.io.samples import float_samples, read_dump
 
 _ORIENTATION = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip as EXIF orientation
 
@@ -45,7 +45,7 @@ def read(
     Args:
         path: the file.
         area: "active" for the picture, "sensor" for the whole sensor with its masked borders.
-        matrix: colour matrix for files that have none (or to override theirs): see `Frame.from_array`.
+        matrix: your own colour matrix, see `Frame.from_array`; or "generic", for files that have none.
         device: where the pixels go.
         shape: height and width of a headless dump; such files are read only with shape, dtype and cfa.
         dtype: NumPy dtype of the dump, e.g. "uint16" or ">u2".
@@ -62,12 +62,12 @@ def read(
     if area not in ("active", "sensor"):
         raise FormatError(f'got area={area!r}; expected "active" or "sensor"')
     if shape is not None or dtype is not None or cfa is not None:
-        return _read_dump(path, shape, dtype, cfa, matrix=matrix, **dump).to(device)
+        return read_dump(path, shape, dtype, cfa, matrix=matrix, **dump).to(device)
     if dump:
         raise FormatError(
             f"got {', '.join(dump)} for {path}; expected them only with shape, dtype and cfa of a headless dump"
         )
-    with _mapped(path) as data:
+    with mapped(path) as data:
         kind = identify(path, data)
         tree = tree_of(path, data) if kind == "tiff" else []
         exif = read_exif(path, directories(kind, data, tree))
@@ -79,29 +79,10 @@ def read(
             else _mosaic(path, raw, tags, exif, area)
         )
     if matrix is not None:
-        shot = replace(frame.shot, color=CameraColor.given(matrix))
-        neutral = shot.neutral if shot.neutral is not None else shot.daylight_neutral()
-        frame = replace(frame, shot=shot, neutral=frame.neutral if neutral is None else neutral)
+        shot = replace(frame.shot, color=CameraColor.given(matrix, frame.shot.color))
+        frame = replace(frame, shot=shot, neutral=shot.assumed_neutral())
     _judge(path, frame)
     return frame.to(device)
-
-
-@contextmanager
-def _mapped(path: Path) -> Iterator[memoryview]:
-    if path.is_dir():
-        raise FormatError(f"got the folder {path}; expected a RAW file")
-    try:
-        with path.open("rb") as file:
-            if not path.stat().st_size:
-                raise FormatError(f"{path} is empty; fetch it again")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                view = memoryview(mapped)
-                try:
-                    yield view
-                finally:
-                    view.release()
-    except OSError as error:
-        raise FormatError(f"{path} can't be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -128,9 +109,7 @@ def _mosaic(path: Path, raw: rawpy.RawPy, tags: DngTags | None, exif: Exif, area
             f"{path} has a {shape} mosaic of {raw.color_desc.decode()} (X-Trans or four colours); expected 2x2 Bayer"
         )
     # Float samples come through tifffile: LibRaw would round them to 14 bits.
-    sensor = (
-        _float_samples(path, tags) if tags is not None and tags.is_float else torch.from_numpy(raw.raw_image.copy())
-    )
+    sensor = float_samples(path, tags) if tags is not None and tags.is_float else torch.from_numpy(raw.raw_image.copy())
     box = tags.active_area if tags is not None else _visible(raw)
     first = tags.cfa if tags is not None else _phase(pattern, box)
     shot = _shot(path, raw, tags, exif, (sensor.shape[-2], sensor.shape[-1]), box, sensor)
@@ -143,7 +122,7 @@ def _mosaic(path: Path, raw: rawpy.RawPy, tags: DngTags | None, exif: Exif, area
 
 
 def _linear(path: Path, raw: rawpy.RawPy, tags: DngTags, exif: Exif) -> Frame:
-    stored = _float_samples(path, tags) if tags.is_float else torch.from_numpy(raw.raw_image[..., :3].copy())
+    stored = float_samples(path, tags) if tags.is_float else torch.from_numpy(raw.raw_image[..., :3].copy())
     if stored.ndim != 3 or stored.shape[-1] != 3:
         raise FormatError(f"{path} is a LinearRaw DNG with pixels {tuple(stored.shape)}; expected three planes")
     top, left, bottom, right = box = tags.active_area
@@ -179,7 +158,10 @@ def _shot(
     other, lens = raw.other, raw.lens
     color = tags.color() if tags is not None else None
     if color is None and raw.rgb_xyz_matrix[:3].any():
-        color = CameraColor.of(raw.rgb_xyz_matrix[:3], source="libraw")
+        try:
+            color = CameraColor.of(raw.rgb_xyz_matrix[:3], source="libraw")
+        except FrameError as error:
+            warnings.warn(f"{path}: {error}", RawpipeWarning, stacklevel=5)
     if tags is not None:
         black, black_rows, black_columns = tags.black()
         white, neutral, bits = tags.white(), tags.neutral(color), tags.bits
@@ -188,6 +170,14 @@ def _shot(
     else:
         black, black_rows, black_columns = _black(raw), None, None
         white, neutral = torch.full((4,), float(raw.white_level)), _multipliers(raw)
+        if neutral is not None and (neutral == 1).all():
+            warnings.warn(
+                f"{path}: the as-shot white balance is 1 1 1; the counts are taken as balanced by the camera",
+                RawpipeWarning,
+                stacklevel=5,
+            )
+            if color is not None:
+                color = replace(color, analog_balance=1 / color.neutral_of())  # gains applied before the counts
         bits = max(1, int(raw.white_level).bit_length())
     return Shot(
         make=exif.make,
@@ -248,9 +238,9 @@ def _black(raw: rawpy.RawPy) -> Tensor:
 
 
 def _multipliers(raw: rawpy.RawPy) -> Tensor | None:
-    """As-shot neutral from LibRaw's multipliers; all ones, or zeros beside green, mean that there is none."""
+    """As-shot neutral from LibRaw's multipliers; zeros beside green mean that there is none."""
     red, green, blue, _ = raw.camera_whitebalance
-    if min(red, green, blue) <= 0 or red == green == blue:
+    if min(red, green, blue) <= 0:
         return None
     return torch.tensor([green / red, 1.0, green / blue])
 
@@ -266,42 +256,14 @@ def _noise(shot: Shot, in_counts: bool = True) -> Noise | None:
     return Noise(pairs[:, 0] * scale, pairs[:, 1].sqrt() * scale, torch.zeros(len(pairs)))
 
 
-def _float_samples(path: Path, tags: DngTags) -> Tensor:
-    """Pixels of a floating-point DNG, (H, W) or (H, W, 3)."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            pages = [page for root in file.pages for page in (root, *(root.pages or ()))]
-            page = next(page for page in pages if page.photometric in (32803, 34892) and page.shape[:2] == tags.size)
-            return torch.from_numpy(np.asarray(page.asarray(), dtype=np.float32))
-    except (StopIteration, ValueError, RuntimeError, tifffile.TiffFileError) as error:
-        raise FormatError(f"{path} holds floating-point samples that can't be decoded: {error}") from error
-
-
-def _read_dump(path: Path, shape: tuple[int, int] | None, dtype: object, cfa: str | None, **options: Any) -> Frame:
-    if shape is None or dtype is None or cfa is None:
-        raise FormatError(f"got shape={shape}, dtype={dtype}, cfa={cfa} for {path}; a headless dump needs all three")
-    height, width = shape
-    kind: np.dtype[Any] = np.dtype(dtype)  # type: ignore[call-overload]
-    with _mapped(path) as data:
-        expected = height * width * kind.itemsize
-        if len(data) != expected:
-            raise FormatError(f"{path} has {len(data)} bytes; expected {expected} for {height}x{width} of {kind}")
-        pixels = np.frombuffer(data, dtype=kind).reshape(height, width).copy()
-    return from_array(pixels, cfa, source=path.name, **options)
-
-
 def _judge(path: Path, frame: Frame) -> None:
     """Warn of what can be seen from the frame as it is."""
     if not frame.data.numpy().any():
         warnings.warn(f"{path}: every pixel is zero; a frame taken with the lens cap on?", RawpipeWarning, stacklevel=3)
-    if frame.shot.neutral is None and frame.shot.color is not None:
-        warnings.warn(
-            f"{path}: no as-shot white balance; the matrix's neutral under D65 stands in for it",
-            RawpipeWarning,
-            stacklevel=3,
-        )
+    shot = frame.shot
+    if shot.neutral is None and shot.color is not None:
+        instead = "1 1 1" if shot.color.source == "generic" else "the matrix's neutral under D65"
+        warnings.warn(f"{path}: no as-shot white balance; {instead} stands in for it", RawpipeWarning, stacklevel=3)
 
 
 def _positive(value: float) -> float | None:

@@ -74,7 +74,8 @@ class WhiteBalance:
             daylight = frame.shot.daylight_neutral()
             if daylight is None:
                 raise StageError(
-                    "got a frame without a color matrix; give matrix=... when you read it, or WhiteBalance(gains=...)"
+                    "got a frame without a color matrix of its camera; give matrix=... when you read it, "
+                    "or WhiteBalance(gains=...)"
                 )
             return daylight
         if frame.shot.neutral is None and frame.shot.color is None:

@@ -84,10 +84,12 @@ def test_the_neutral_is_scaled_to_green_and_becomes_the_one_in_use() -> None:
     assert float(frame.exposure_gain) == 1
 
 
-def test_without_a_neutral_the_matrix_gives_one_and_without_a_matrix_it_is_grey() -> None:
-    generic = Frame.from_array(COUNTS, "RGGB", bits=14, matrix="generic")
-    torch.testing.assert_close(generic.neutral.double(), CameraColor.generic().neutral_of(), rtol=1e-6, atol=0)
-    assert generic.shot.neutral is None
+def test_without_a_neutral_the_matrix_gives_one_and_without_a_cameras_matrix_it_is_grey() -> None:
+    own = CameraColor.of(CameraColor.generic().color1)
+    frame = Frame.from_array(COUNTS, "RGGB", bits=14, matrix=own)
+    torch.testing.assert_close(frame.neutral.double(), own.neutral_of(), rtol=1e-6, atol=0)
+    assert frame.shot.neutral is None
+    assert Frame.from_array(COUNTS, "RGGB", bits=14, matrix="generic").neutral.tolist() == [1, 1, 1]
     assert Frame.from_array(COUNTS, "RGGB", bits=14).neutral.tolist() == [1, 1, 1]
 
 

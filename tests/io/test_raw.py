@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rawpipe import FormatError, Frame, RawpipeWarning, Space
+from rawpipe import CameraColor, FormatError, Frame, RawpipeWarning, Space
 from rawpipe.bayer import PHASES, rephase, sites_at
 from rawpipe.io.ifd import BYTE, DOUBLE, LONG, RATIONAL, SHORT, SRATIONAL, UNDEFINED, Tag, rationals
 from rawpipe.stages import BlackLevel
@@ -172,9 +172,21 @@ def test_a_black_frame_reads_with_a_warning(foreign_dng):
     assert not frame.data.numpy().any()
 
 
-def test_a_matrix_of_ones_own_wins(foreign_dng):
-    frame = Frame.read(foreign_dng(counts(40, 40)), matrix="generic")
-    assert frame.shot.color is not None and frame.shot.color.source == "generic"
+def test_a_matrix_of_ones_own_wins_and_the_generic_one_only_fills_a_gap(foreign_dng):
+    path = foreign_dng(counts(40, 40))
+    own = CameraColor.of(torch.eye(3))
+    for matrix, source in ((own, "user"), (torch.eye(3).tolist(), "user"), ("generic", "dng"), (None, "dng")):
+        color = Frame.read(path, matrix=matrix).shot.color
+        assert color is not None and color.source == source
+    bare = Frame.read(foreign_dng(counts(40, 40), Tag(50721, SRATIONAL, (0, 1) * 9)), matrix="generic")
+    assert bare.shot.color is not None and bare.shot.color.source == "generic"
+
+
+def test_the_generic_matrix_is_no_judge_of_the_light(foreign_dng):
+    path = foreign_dng(counts(40, 40), Tag(50728, RATIONAL, (0, 1) * 3), Tag(50721, SRATIONAL, (0, 1) * 9))
+    with pytest.warns(RawpipeWarning, match="no as-shot white balance; 1 1 1 stands in"):
+        frame = Frame.read(path, matrix="generic")
+    assert frame.shot.neutral is None and frame.neutral.tolist() == [1, 1, 1]
 
 
 def test_unknown_options_are_refused(foreign_dng):
@@ -207,13 +219,20 @@ def test_real_files_of_all_four_phases_read(data: Path, name: str):
         assert np.array_equal(frame.data.numpy(), raw.raw_image_visible)
 
 
-def test_the_nikon_keeps_its_exif_and_takes_daylight_for_the_balance_it_lacks(data: Path):
-    with pytest.warns(RawpipeWarning, match="no as-shot"):
-        shot = Frame.read(data / "raw" / "nikon_d1_berlin.nef").shot
+def test_the_nikon_keeps_its_exif_and_its_white_balance_of_ones(data: Path, tmp_path: Path):
+    with pytest.warns(RawpipeWarning, match="1 1 1; the counts are taken as balanced by the camera"):
+        frame = Frame.read(data / "raw" / "nikon_d1_berlin.nef")
+    shot = frame.shot
     assert (shot.make, shot.model) == ("NIKON CORPORATION", "NIKON D1")
     assert (shot.exposure_s, shot.f_number, shot.focal_mm) == (0.004, 7.6, 20.0)
     assert shot.taken == "2000:11:19 13:01:50"
-    assert shot.neutral is None and shot.color is not None and shot.color.source == "libraw"
+    assert shot.neutral is not None and shot.color is not None and shot.color.source == "libraw"
+    assert frame.neutral.tolist() == shot.neutral.tolist() == [1, 1, 1]
+    frame.write(tmp_path / "x.dng")
+    again = Frame.read(tmp_path / "x.dng")
+    assert again.neutral.tolist() == [1, 1, 1] and torch.equal(again.data, frame.data)
+    assert again.shot.color is not None
+    assert torch.allclose(again.shot.color.neutral_of().float(), torch.ones(3), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["photoprism_canon6d_linear.dng", "skia_dng_with_preview.dng"])

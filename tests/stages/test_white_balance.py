@@ -120,7 +120,7 @@ GREY = torch.rand(8, 8)
     ("method", "options", "message"),
     [
         ("as_shot", {}, "got a frame without an as-shot white balance or a color matrix; use WhiteBalance"),
-        ("daylight", {"neutral": (0.5, 1, 0.5)}, "got a frame without a color matrix; give matrix=..."),
+        ("daylight", {"neutral": (0.5, 1, 0.5)}, "got a frame without a color matrix of its camera; give matrix=..."),
         ("gray_world", {"white": 1e-6}, "got channel means .nan"),
     ],
 )
