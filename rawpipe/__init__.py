@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     )
     from rawpipe._frame import Color, Frame, Noise, Space, Step
     from rawpipe._pipeline import Pipeline
+    from rawpipe._profile import CameraProfile
+    from rawpipe._quantity import Quantity
     from rawpipe._shot import Shot
     from rawpipe._stage import Measured, Stage
 
@@ -27,6 +29,7 @@ __version__ = "0.1.0"
 # Imported when first used: torch takes more than a second, and `rawpipe --help` doesn't need it.
 _HOME = {
     "CameraColor": "_camera_color",
+    "CameraProfile": "_profile",
     "Cancelled": "_errors",
     "Color": "_frame",
     "FormatError": "_errors",
@@ -37,6 +40,7 @@ _HOME = {
     "Pipeline": "_pipeline",
     "PipelineError": "_errors",
     "ProfileError": "_errors",
+    "Quantity": "_quantity",
     "RawpipeError": "_errors",
     "RawpipeWarning": "_errors",
     "Shot": "_shot",
@@ -48,6 +52,7 @@ _HOME = {
 
 __all__ = [
     "CameraColor",
+    "CameraProfile",
     "Cancelled",
     "Color",
     "FormatError",
@@ -58,6 +63,7 @@ __all__ = [
     "Pipeline",
     "PipelineError",
     "ProfileError",
+    "Quantity",
     "RawpipeError",
     "RawpipeWarning",
     "Shot",
