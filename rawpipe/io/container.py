@@ -103,7 +103,8 @@ def tree_of(path: Path, data: memoryview) -> list[Directory]:
                     f"{path} is truncated: got {len(data)} bytes; expected image data up to byte {start + length}. "
                     "Fetch the file again"
                 )
-        missing = _missing(directory, extents)
+        # What camera makers write of size and depth needn't describe their packed pixels; a DNG's tags must.
+        missing = _missing(directory, extents) if 50706 in tree[0].tags else ""
         if missing:
             raise FormatError(f"{path} is truncated: {missing}. Fetch the file again")
     return tree
@@ -114,31 +115,37 @@ def _missing(directory: Directory, extents: list[tuple[int, int]]) -> str:
     tags = directory.tags
     if not extents or any(code not in tags or not tags[code].count for code in (256, 257, 258, 259)):
         return ""
-    width, height, bits, compression = (tags[code].integers()[0] for code in (256, 257, 258, 259))
+    width, height, bits, compression = (directory.first(code) for code in (256, 257, 258, 259))
     if 322 in tags and 323 in tags:
-        across, down = (max(1, tags[code].integers()[0]) for code in (322, 323))
+        across, down = (max(1, directory.first(code)) for code in (322, 323))
         tiles = -(-width // across) * -(-height // down)
         if len(extents) < tiles:
             return f"got {len(extents)} tiles; expected {tiles}"
-    samples = width * height * (tags[277].integers()[0] if 277 in tags else 1)
+    samples = width * height * directory.first(277, 1)
     least = samples * bits // 8 if compression == 1 else samples // _HIGHEST_RATIO if compression in _JPEG_LIKE else 0
     got = sum(length for _, length in extents)
     return f"got {got} bytes of image data; expected {least} or more" if got < least else ""
 
 
-_JPEG_LIKE = (7, 34713, 34892)  # JPEG of all kinds, Nikon: a pixel costs a fraction of a bit even in a black frame
+_JPEG_LIKE = (7, 34892)  # a pixel costs a fraction of a bit even in a black frame
 _HIGHEST_RATIO = 512
 
 
+_RAW_DATA_OFFSET = 0x118
+
+
 def _is_reduced(directory: Directory) -> bool:
-    kind = directory.tags.get(254)
-    return kind is not None and bool(kind.integers()[0] & 1)
+    return bool(directory.first(254) & 1)
 
 
 def _extents(directory: Directory) -> Iterator[tuple[int, int]]:
     for places, lengths in ((273, 279), (324, 325)):
         if places in directory.tags and lengths in directory.tags:
-            yield from zip(directory.tags[places].integers(), directory.tags[lengths].integers(), strict=False)
+            for place, length in zip(
+                directory.tags[places].integers(), directory.tags[lengths].integers(), strict=False
+            ):
+                # Panasonic: the offset is elsewhere, and the length isn't that of the packed pixels.
+                yield (place, length) if place != 0xFFFFFFFF else (directory.first(_RAW_DATA_OFFSET), 1)
 
 
 def boxes(data: memoryview, start: int = 0, stop: int | None = None) -> Iterator[tuple[bytes, int, int]]:

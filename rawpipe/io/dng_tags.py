@@ -37,10 +37,10 @@ class DngTags:
         if not tree or 50706 not in tree[0].tags:
             return None
         images = [one for root in tree for one in root.walk() if _photometric(one) in (CFA, LINEAR_RAW)]
-        images = [one for one in images if _first(one, 254, 0) == 0] or images
+        images = [one for one in images if one.first(254) == 0] or images
         if not images:
             raise FormatError("got a DNG without a CFA or LinearRaw image; nothing here to develop")
-        return cls(tree[0], max(images, key=lambda one: _first(one, 256, 0) * _first(one, 257, 0)))
+        return cls(tree[0], max(images, key=lambda one: one.first(256) * one.first(257)))
 
     @property
     def is_linear(self) -> bool:
@@ -50,22 +50,23 @@ class DngTags:
     @property
     def is_float(self) -> bool:
         """Whether samples are floating numbers, which LibRaw would cut to 14 bits."""
-        return _first(self.raw, 339, 1) == 3
+        return self.raw.first(339, 1) == 3
 
     @property
     def is_lossy(self) -> bool:
         """Whether samples are lossy JPEG, which LibRaw expands to linear 16 bits, OpcodeList2 included."""
-        return _first(self.raw, 259, 1) == 34892
+        return self.raw.first(259, 1) == 34892
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the whole stored image."""
-        return _first(self.raw, 257, 0), _first(self.raw, 256, 0)
+        return self.raw.first(257), self.raw.first(256)
 
     @property
     def bits(self) -> int:
-        """Bits per sample."""
-        return _first(self.raw, 258, 16)
+        """Bits per sample of the recording: those of the container, or fewer if the white level needs no more."""
+        stored = self.raw.first(258, 16)
+        return stored if self.is_float else min(stored, max(1, int(self.white().max()).bit_length()))
 
     @property
     def active_area(self) -> Box:
@@ -142,7 +143,7 @@ class DngTags:
 
     def white(self) -> Tensor:
         """Saturation per site (4) or plane (3)."""
-        values = self._numbers(50717) or ((1.0,) if self.is_float else (2.0**self.bits - 1,))
+        values = self._numbers(50717) or ((1.0,) if self.is_float else (2.0 ** self.raw.first(258, 16) - 1,))
         if self.is_linear:
             return _float(values if len(values) == 3 else values[:1] * 3)
         return _float(values[:1] * 4)
@@ -155,7 +156,7 @@ class DngTags:
     def color(self) -> CameraColor | None:
         """The colour matrices, None if there are none that can be used."""
         first, second = _matrix(self.root, 50721), _matrix(self.root, 50722)
-        codes = [_first(self.root, code, 0) for code in (50778, 50779)]
+        codes = [self.root.first(code) for code in (50778, 50779)]
         signed = [self.root.tags[code].text() if code in self.root.tags else "" for code in (50931, 50932)]
         calibrated = signed[0] == signed[1]
         if first is None and second is None:
@@ -224,12 +225,7 @@ class DngTags:
 
 
 def _photometric(directory: Directory) -> int:
-    return _first(directory, 262, -1)
-
-
-def _first(directory: Directory, code: int, default: int) -> int:
-    tag = directory.tags.get(code)
-    return tag.integers()[0] if tag is not None and tag.count else default
+    return directory.first(262, -1)
 
 
 def _numbers(directory: Directory, code: int) -> tuple[float, ...] | None:

@@ -64,8 +64,8 @@ def _from_cr3(data: memoryview) -> list[Directory]:
         for inner, content, stop in boxes(data, start, end):
             if inner == b"uuid" and bytes(data[content : content + 16]) == _CANON_UUID:
                 for name, at, last in boxes(data, content + 16, stop):
-                    if name in _CANON_BOXES:
-                        found[_CANON_BOXES[name]] = read_tree(bytes(data[at:last]))[0]
+                    if name in _CANON_BOXES and (tree := read_tree(bytes(data[at:last]))):
+                        found[_CANON_BOXES[name]] = tree[0]
     root = found.get("image", Directory())
     for block, code in (("exif", EXIF_IFD), ("gps", GPS_IFD)):
         if block in found:
@@ -102,7 +102,7 @@ def read_exif(path: Path, found: list[Directory]) -> Exif:
         own = directory.tags[code].text() if code in directory.tags else ""
         return own or next((value for key in keys if (value := str(named.get(key, "")).strip())), "")
 
-    orientation = root.tags[274].integers()[0] if 274 in root.tags else None
+    orientation = root.first(274)
     return Exif(
         make=text(root, 271, "Image Make"),
         model=text(root, 272, "Image Model"),
@@ -123,7 +123,7 @@ def _iso(exif: Directory, number: Any) -> float | None:
     """ISO, past the 65535 where the SHORT tag saturates, and from the maker note where EXIF has none."""
     iso = number(0x8827, "EXIF ISOSpeedRatings", "Image ISOSpeedRatings", "MakerNote ISOSetting", "MakerNote ISO")
     if iso is None or iso >= 65535:
-        kind = exif.tags[0x8830].integers()[0] if 0x8830 in exif.tags else 0
+        kind = exif.first(0x8830)
         wide = {1: 0x8831, 2: 0x8832, 3: 0x8833, 4: 0x8831, 5: 0x8831, 6: 0x8832, 7: 0x8831}  # SensitivityType
         for code in (wide.get(kind, 0x8832), 0x8832, 0x8831, 0x8833):
             if (better := number(code)) is not None:

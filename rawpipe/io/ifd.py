@@ -52,12 +52,13 @@ class Tag:
         return tuple(n / d if d else math.nan for n, d in pairs)
 
     def integers(self) -> tuple[int, ...]:
-        """The values as whole numbers, rounded; nan becomes 0."""
-        return tuple(0 if math.isnan(v) else round(v) for v in self.numbers())
+        """The values as whole numbers, rounded; nan and infinity become 0."""
+        return tuple(round(v) if math.isfinite(v) else 0 for v in self.numbers())
 
     def text(self) -> str:
         """ASCII or UTF-8 text without its terminator and trailing blanks."""
-        return bytes(self.integers()).split(b"\0")[0].decode("utf-8", "replace").strip()
+        characters = self.values if isinstance(self.values, bytes) else bytes(v % 256 for v in self.integers())
+        return characters.split(b"\0")[0].decode("utf-8", "replace").strip()
 
     def raw(self) -> bytes:
         """The values as little-endian bytes.
@@ -105,6 +106,10 @@ class Directory:
     def add(self, *tags: Tag) -> None:
         """Put tags in, replacing those of the same code."""
         self.tags.update((tag.code, tag) for tag in tags)
+
+    def first(self, code: int, default: int = 0) -> int:
+        """The first value of a tag as a whole number; `default` where the tag is missing or empty."""
+        return next(iter(self.tags[code].integers()), default) if code in self.tags else default
 
     def walk(self) -> Iterator[Directory]:
         """This directory and all below it."""

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rawpipe import FormatError, Frame
-from rawpipe.io.ifd import LONG, SHORT, Tag
+from rawpipe.io.container import tree_of
+from rawpipe.io.ifd import FLOAT, LONG, SHORT, Tag
 from rawpipe.testing import synthetic_frame
 
 PIXELS = np.arange(64 * 96, dtype=np.uint16).reshape(64, 96)
@@ -65,6 +66,35 @@ def test_missing_tiles_and_short_strips_are_truncation(foreign_dng):
         Frame.read(foreign_dng(PIXELS, Tag(257, LONG, (640,))))
     with pytest.raises(FormatError, match="tiles"):
         Frame.read(foreign_dng(PIXELS, Tag(259, SHORT, (7,)), Tag(322, LONG, (16,)), Tag(323, LONG, (16,))))
+
+
+def camera_file(width: int = 96, magic: bytes = b"IIRO", place: int | None = None, length: int = 100) -> bytes:
+    """A file as camera makers write them: 12 bits a pixel, packed in their own way."""
+    values = {256: width, 257: 64, 258: 16, 259: 1, 273: 400 if place is None else place, 279: length, 0x118: 400}
+    lines = [struct.pack("<HHII", code, LONG, 1, value) for code, value in sorted(values.items())]
+    head = magic + struct.pack("<IH", 8, len(lines)) + b"".join(lines) + bytes(4)
+    return head.ljust(400, b"\0") + bytes(100)
+
+
+def test_a_cameras_packed_pixels_may_be_fewer_than_its_tags_say(tmp_path: Path):
+    tree_of(tmp_path / "x.orf", memoryview(camera_file()))
+    with pytest.raises(FormatError, match="truncated"):
+        tree_of(tmp_path / "x.orf", memoryview(camera_file(length=101)))
+
+
+def test_panasonic_keeps_its_offset_in_a_tag_of_its_own(tmp_path: Path):
+    data = camera_file(magic=b"IIU\0", place=0xFFFFFFFF, length=10**6)
+    tree_of(tmp_path / "x.rw2", memoryview(data))
+    with pytest.raises(FormatError, match="truncated"):
+        tree_of(tmp_path / "x.rw2", memoryview(data[:400]))
+
+
+def test_tags_without_values_are_as_if_missing(foreign_dng):
+    empty = [Tag(code, SHORT, ()) for code in (254, 274, 277, 258, 259)]
+    with pytest.raises(FormatError, match="can't be decoded"):  # LibRaw's word: a DNG without samples
+        Frame.read(foreign_dng(PIXELS, *empty))
+    assert Tag(271, LONG, (256 + 65, 66)).text() == "AB"
+    assert Tag(271, FLOAT, (float("inf"), 66.0)).integers() == (0, 66)
 
 
 def test_a_headless_dump_needs_shape_dtype_and_cfa(tmp_path: Path):

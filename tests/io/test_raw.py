@@ -121,6 +121,12 @@ def test_a_white_point_stands_in_for_a_neutral(foreign_dng):
     assert daylight is not None and torch.allclose(frame.neutral, daylight, atol=1e-5)
 
 
+@pytest.mark.parametrize(("white", "bits"), [((15520,), 14), ((16384,), 15), ((), 16)])
+def test_the_white_level_tells_how_many_bits_were_recorded(foreign_dng, white: tuple[int, ...], bits: int):
+    tags = [Tag(50717, LONG, white)] if white else []
+    assert Frame.read(foreign_dng(counts(40, 40), *tags)).shot.bits == bits
+
+
 def test_an_undefined_baseline_exposure_is_absent(foreign_dng):
     assert Frame.read(foreign_dng(counts(40, 40), Tag(50730, SRATIONAL, (0, 0)))).shot.baseline_exposure == 0
 
