@@ -58,20 +58,25 @@ class Pipeline:
         object.__setattr__(self, "stages", made)
         object.__setattr__(self, "rows", rows)
         object.__setattr__(self, "runner", runner)
-        self._check_ports()
-
-    def _check_ports(self) -> None:
-        space: Space | None = None
-        for index, stage in enumerate(self.stages):
+        for index, stage in enumerate(made):
             if isinstance(stage, type) or not callable(stage) or not hasattr(stage, "takes"):
                 raise PipelineError(
                     f"got {stage!r} at position {index}; expected a stage: an instance with takes and gives"
                 )
+        self._check_ports(None)
+
+    def _check_ports(self, space: Space | None) -> None:
+        """Follow the spaces through all stages, from that of a frame where one is given."""
+        for index, stage in enumerate(self.stages):
             takes = stage.takes if space is None else stage.takes & space
             if space is not None and not takes:
+                here = f"stage {index} ({self.names[index]}) takes {stage.takes.label}"
+                if index == 0:
+                    raise PipelineError(
+                        f'got a frame in {space.label}; {here}. Start further on: pipeline["name of a stage":]'
+                    )
                 raise PipelineError(
-                    f"stage {index} ({self.names[index]}) takes {stage.takes.label}; "
-                    f"stage {index - 1} ({self.names[index - 1]}) gives {space.label}. "
+                    f"{here}; stage {index - 1} ({self.names[index - 1]}) gives {space.label}. "
                     f"Put a stage from {space.label} to {stage.takes.label} between them"
                 )
             space = stage.gives or takes
@@ -171,16 +176,12 @@ class Pipeline:
 
         Raises:
             StageError: a stage can't work on what it was given.
-            PipelineError: the frame doesn't fit the first stage, or `max_memory` is too little.
+            PipelineError: the stages don't fit the frame's space, or `max_memory` is too little.
             Cancelled: `cancel` was set.
         """
         for name in keep or ():
             self.index(name)
-        if self.stages and not self.stages[0].takes & frame.space:
-            raise PipelineError(
-                f"got a frame in {frame.space.label}; stage 0 ({self.names[0]}) takes {self.stages[0].takes.label}. "
-                'Start further on: pipeline["name of a stage":]'
-            )
+        self._check_ports(frame.space)
         work = Run(self.stages, self.names, self.rows, self.runner, frozenset(keep or ()), progress, cancel, max_memory)
         result = work.on(frame)
         return result if keep is None else (result, work.kept)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Protocol
 
 import torch
 
 from rawpipe import _registry
 from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
-from rawpipe._frame import Frame, Step
+from rawpipe._frame import Frame, Space, Step
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
 from rawpipe._tiles import Tiling, run_tiled, working_bytes
 
@@ -69,7 +70,7 @@ class Run:
         corner = frame.crop(0, 0, min(size, frame.height), min(size, frame.width))
         for index, stage in self._waiting:
             with _at(index, self.names[index]):
-                corner = stage(corner)
+                corner = _called(stage, corner)
         return corner
 
     def _whole(self, frame: Frame, index: int, stage: Stage) -> Frame:
@@ -83,7 +84,7 @@ class Run:
         self._check()
         clock = _Clock(frame.device)
         with _at(index, self.names[index]), clock:
-            after = stage(frame)
+            after = _called(stage, frame)
         self._report(index + 1, index)
         return _recorded(replace(after, history=frame.history), [(stage, clock.seconds())])
 
@@ -100,13 +101,15 @@ class Run:
             self._check()
             for (index, stage), clock in zip(waiting, clocks, strict=True):
                 with _at(index, self.names[index]), clock:
-                    window = stage(window)
+                    window = _called(stage, window)
             return window
 
         def compiled(window: Frame) -> Frame:
             self._check()
             assert self.runner is not None
-            return self.runner(stages, window)
+            return _checked(
+                self.runner(stages, window), reduce(lambda space, one: one.gives or space, stages, window.space)
+            )
 
         after = run_tiled(
             eager if self.runner is None else compiled,
@@ -124,6 +127,25 @@ class Run:
     def _report(self, done: float, index: int) -> None:
         if self.progress is not None:
             self.progress(done / len(self.stages), self.names[index])
+
+
+def _called(stage: Stage, frame: Frame) -> Frame:
+    """The result of a stage, in the space that it says it gives.
+
+    Raises:
+        StageError: it is in another one, or no frame.
+    """
+    return _checked(stage(frame), stage.gives or frame.space)
+
+
+def _checked(result: object, space: Space) -> Frame:
+    if not isinstance(result, Frame):
+        raise StageError(f"got {type(result).__name__} from the stage; expected a Frame: does it return its result?")
+    if not result.space & space:
+        raise StageError(
+            f"got a result in {result.space.label}; expected {space.label}, as the stage declares: correct its `gives`"
+        )
+    return result
 
 
 def _recorded(frame: Frame, ran: Sequence[tuple[Stage, float | None]]) -> Frame:

@@ -104,6 +104,36 @@ def test_the_frame_is_checked_before_anything_runs() -> None:
         Pipeline([Demosaic()])(synthetic_frame())
 
 
+def test_a_frames_space_is_followed_through_all_stages_before_any_runs() -> None:
+    pipeline = Pipeline([Identity(), Exposure(), Demosaic()])
+    frame = synthetic_frame(Space.CAMERA, 16, 16)
+    with pytest.raises(PipelineError, match=r"stage 2 \(demosaic\) takes MOSAIC; stage 1 \(exposure\) gives CAMERA"):
+        pipeline(frame)
+
+
+@dataclass(frozen=True)
+class Liar:
+    """A stage that doesn't give what it says."""
+
+    result: Any = None
+    takes = Space.MOSAIC
+    gives = Space.CAMERA
+    halo: int | None = 0
+    grid = 2
+
+    def __call__(self, frame: Frame, /) -> Frame:
+        return frame if self.result is None else self.result
+
+
+@pytest.mark.parametrize("halo", [0, None])
+def test_a_stage_that_does_not_give_what_it_declares_is_named(halo: int | None) -> None:
+    frame = synthetic_frame(Space.MOSAIC, 16, 16)
+    with pytest.raises(StageError, match=r"stage 0 \(liar\): got a result in MOSAIC; expected CAMERA"):
+        Pipeline([Liar(halo=halo)])(frame)
+    with pytest.raises(StageError, match=r"got Tensor from the stage; expected a Frame"):
+        Pipeline([Liar(frame.data, halo)])(frame)
+
+
 @pytest.mark.parametrize("wrong", [Demosaic, lambda frame: frame, 3, None])
 def test_what_is_no_stage_is_refused(wrong: Any) -> None:
     with pytest.raises(PipelineError, match=r"at position 1; expected a stage: an instance with takes and gives"):
