@@ -132,22 +132,28 @@ def tensor_of(array: object) -> Tensor:
     Raises:
         FrameError: it is no array of numbers.
     """
-    if isinstance(array, Tensor):
-        if array.dtype is torch.bool or array.is_complex():
-            raise FrameError(f"got an array of {array.dtype}; expected integers or floating numbers")
-        return array
-    if isinstance(array, np.ndarray):
-        if array.dtype.kind not in "uif":
-            raise FrameError(f"got an array of {array.dtype}; expected integers or floating numbers")
+    if not isinstance(array, Tensor | np.ndarray) and hasattr(array, "__dlpack__"):
+        array = _from_dlpack(array)
+    if isinstance(array, np.ndarray) and array.dtype.kind in "uif" and array.dtype.itemsize <= 8:
         if not array.dtype.isnative or any(stride < 0 for stride in array.strides):
             array = np.array(array, dtype=array.dtype.newbyteorder("="))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nothing writes into it
             return torch.from_numpy(array)
-    if hasattr(array, "__dlpack__"):
-        shared: Tensor = torch.from_dlpack(array)  # type: ignore[attr-defined]
-        return shared
-    raise FrameError(f"got {type(array).__name__}; expected a NumPy array, a torch tensor, or an object with DLPack")
+    if isinstance(array, Tensor) and array.dtype is not torch.bool and not array.is_complex():
+        return array
+    got = f"an array of {array.dtype}" if isinstance(array, Tensor | np.ndarray) else type(array).__name__
+    raise FrameError(
+        f"got {got}; expected integers or floating numbers in a NumPy array, a torch tensor, or an object with DLPack"
+    )
+
+
+def _from_dlpack(array: Any) -> object:
+    """By NumPy where the memory is the CPU's: torch would end the process over negative strides."""
+    try:
+        return np.from_dlpack(array) if array.__dlpack_device__()[0] == 1 else torch.from_dlpack(array)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise FrameError(f"got {type(array).__name__}, whose DLPack can't be read: {error}") from error
 
 
 def _bits(data: Tensor, white: float) -> int:

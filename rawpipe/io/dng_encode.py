@@ -1,8 +1,8 @@
 """From a frame's numbers to a DNG's: which count stands for no light, which for saturation, and what gets lost.
 
-White balance is divided out. A frame whose exposure is the sensor's keeps the source's counts, black, white and
-border. Any other is stretched over 16 bits: from a pedestal high enough for the noise below black, to a headroom that
-keeps BaselineExposure small, since most readers ignore it.
+White balance is divided out. A mosaic whose exposure is the sensor's, and whose counts are of 8 to 16 bits, keeps
+them with their black, white and border. Any other frame is stretched over 16 bits: from a pedestal high enough for the
+noise below black, to a headroom that keeps BaselineExposure small, since most readers ignore it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rawpipe._shot import Box
 
 FULL = 65535
 HEADROOM = 4.0
+_FEWEST = 255  # levels of a source whose counts are kept
 _SAMPLES = 1_000_000  # per site or plane, to find percentiles
 _SIGMAS = 6  # of the noise that is left, between the pedestal and code 0
 _HIGHEST_PEDESTAL = 0.75  # of the range: some must be left for the picture, however noisy it is
@@ -32,7 +33,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint16]]
 
 @dataclass(frozen=True)
 class Levels:
-    """How values become counts: count = data * gain + offset.
+    """How pixels become counts: count = data * gain + offset.
 
     Args:
         gain: counts per unit of data, per site R, Gr, Gb, B (4) or plane (3); white balance is divided out here.
@@ -58,61 +59,74 @@ class Levels:
     def of(cls, frame: Frame, headroom: float = HEADROOM) -> Levels:
         """Levels for a SENSOR, MOSAIC or CAMERA frame; `headroom` limits what is kept above 1."""
         balance = (frame.wb if frame.cfa is None else bayer.per_site(frame.wb)).cpu()
-        pedestal, black = frame.pedestal.cpu(), frame.black.cpu()
-        whites = frame.shot.white.cpu()
-        scale = 1.0 if frame.space is Space.SENSOR else float((whites - frame.shot.black.cpu()).min())
+        pedestal, black, whites = frame.pedestal.cpu(), frame.black.cpu(), frame.shot.white
+        unit = saturation(frame) * balance
         as_exposed = abs(float(frame.exposure_gain) - 1) < 1e-6
-        if frame.cfa is not None and as_exposed and (scale > 16 or frame.space is Space.SENSOR):
-            if frame.space is Space.MOSAIC:
-                scale = float((whites - pedestal).min())
+        in_range = bool(whites.min() >= _FEWEST and whites.max() <= FULL)
+        in_place = frame.cfa is not None and as_exposed and in_range
+        if in_place:
             white = int(whites.min())
             limit = white if int(whites.max()) > white else FULL
-            gain, kept, level = torch.tensor(scale) / balance, 1.0, pedestal
+            gain, kept, level = (whites - pedestal).min() / unit, 1.0, pedestal
         else:
-            kept = _headroom(frame, balance, headroom)
-            level = torch.full_like(black, 0.0 if frame.cfa is None else _pedestal(frame, balance, kept))
+            kept = _headroom(frame, unit, headroom)
+            level = torch.full_like(black, 0.0 if frame.cfa is None else _pedestal(frame, unit, kept))
             white = limit = FULL
-            gain = (FULL - level) / (kept * balance)
-        in_place = kept == 1.0 and level is pedestal
+            gain = (FULL - level) / (kept * unit)
         profile = _noise_profile(frame.noise, gain / (white - float(level.max())))
         return cls(gain, level - black * gain, level, white, limit, kept, in_place, profile)
 
 
-def _headroom(frame: Frame, balance: Tensor, limit: float) -> float:
+def saturation(frame: Frame) -> float:
+    """How far above black the first site saturated in the exposure as taken, in the unit of the data.
+
+    1 behind `BlackLevel`; in your own frames whatever their white says. A site whose highlights were clipped since
+    then tells less than the others.
+    """
+    balance = frame.wb if frame.cfa is None else bayer.per_site(frame.wb)
+    reached = ((frame.white - frame.black) / (frame.exposure_gain * balance)).cpu()
+    whites = frame.shot.white
+    if len(whites) != len(reached):
+        whites = whites[[0, 1, 3]]
+    full = whites - frame.pedestal.cpu()
+    found = float((reached / full).max() * full.min())
+    return 1.0 if abs(found - 1) < 0.01 else found  # one of two greens, a rounded gain: still the unit of BlackLevel
+
+
+def _headroom(frame: Frame, unit: Tensor, limit: float) -> float:
     """The value stored as white: where the sensor saturated, the limit, or the brightest 0.01 %, whichever is least.
 
     In whole hundredths of a stop, since that is how finely Adobe's SDK reads BaselineExposure.
     """
-    brightest = max(
-        float(one.kthvalue(max(1, round(0.9999 * one.numel()))).values) / float(gain)
-        for one, gain in zip(_samples(frame), balance, strict=True)
-    )
+    brightest = max(_percentile(one, 0.9999) for one in _samples(frame, unit))
     wanted = min(float(frame.exposure_gain), limit, max(1.0, brightest))  # the sensor saturates at the gain
     return min(2 ** (math.ceil(100 * math.log2(wanted) - 1e-4) / 100), limit)
 
 
-def _pedestal(frame: Frame, balance: Tensor, headroom: float) -> float:
+def _pedestal(frame: Frame, unit: Tensor, headroom: float) -> float:
     """Count that stands for no light: the source's share of the range, and room for the noise below it."""
-    share = float((frame.pedestal.cpu() / frame.shot.white.cpu()).mean())
+    share = float((frame.pedestal.cpu() / frame.shot.white).mean())
     if frame.noise is not None:
-        sigma = ((frame.noise.read.cpu() ** 2 + frame.noise.row.cpu() ** 2).sqrt() / balance).max()
+        sigma = ((frame.noise.read.cpu() ** 2 + frame.noise.row.cpu() ** 2).sqrt() / unit).max()
         depth = _SIGMAS * float(sigma) / headroom
     else:  # unknown noise: what the pixels show
-        depth = -min(
-            float(one.kthvalue(max(1, round(0.0001 * one.numel()))).values) / float(gain) / headroom
-            for one, gain in zip(_samples(frame), balance, strict=True)
-        )
+        depth = -min(_percentile(one, 0.0001) for one in _samples(frame, unit)) / headroom
     return float(round(FULL * min(max(share, depth / (1 + depth), 0.0), _HIGHEST_PEDESTAL)))
 
 
-def _samples(frame: Frame) -> list[Tensor]:
-    """Evenly taken values of every site or plane, flat, as float32 on the CPU."""
+def _percentile(values: Tensor, share: float) -> float:
+    return float(values.kthvalue(max(1, round(share * values.numel()))).values)
+
+
+def _samples(frame: Frame, unit: Tensor) -> list[Tensor]:
+    """Evenly taken values of every site or plane in `unit` above black, flat, as float32 on the CPU."""
     if frame.cfa is not None:
         planes = [bayer.view(frame.data, frame.cfa, site) for site in range(4)]
     else:
         planes = list(frame.data.unbind(dim=-3))
     step = max(1, int((planes[0].numel() / _SAMPLES) ** 0.5))
-    return [plane[::step, ::step].flatten().float().cpu() for plane in planes]
+    taken = [plane[::step, ::step].flatten().cpu().float() for plane in planes]
+    return [(one - black) / size for one, black, size in zip(taken, frame.black.cpu(), unit, strict=True)]
 
 
 def _noise_profile(noise: Noise | None, unit: Tensor) -> tuple[float, ...]:
@@ -208,7 +222,7 @@ class Encoder:
         (y, x), (top, left, bottom, right) = self.layout.top_left, self._pasted()
         first, last = max(start, top), min(stop, bottom)
         if first < last:
-            part = self.frame.crop(first - y, left - x, last - first, right - left)
+            part = self.frame.crop(first - y, left - x, last - first, right - left).as_type(torch.float32)
             levels, device = self.levels, part.device
             values = part.scaled(levels.gain.to(device), levels.offset.to(device)).data
             codes, below, above = quantized(values, levels.limit)
@@ -227,7 +241,7 @@ class Encoder:
         """Rows of the source's masked border with room for the picture, or of the pedestal that stands for no light."""
         sensor, (height, width), drop = self.frame.shot.sensor, self.layout.size, self.layout.dropped
         if self.levels.in_place and sensor is not None and sensor.shape == (height + drop[0], width + drop[1]):
-            return sensor[start + drop[0] : stop + drop[0], drop[1] :].cpu().numpy().astype(np.uint16)
+            return quantized(sensor[start + drop[0] : stop + drop[0], drop[1] :].float(), FULL)[0]
         shape = (stop - start, width) if self.frame.cfa is not None else (stop - start, width, 3)
         return np.full(shape, round(float(self.levels.black[0])), dtype=np.uint16)
 

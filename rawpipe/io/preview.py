@@ -13,8 +13,9 @@ from torch import Tensor
 
 from rawpipe import bayer
 from rawpipe._camera_color import CameraColor
-from rawpipe._frame import Frame, Space
+from rawpipe._frame import Frame
 from rawpipe.colorimetry import CURVES, D50, RGB_SPACES, adaptation, xyz
+from rawpipe.io.dng_encode import saturation
 
 
 def render(frame: Frame, color: CameraColor, longest: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -34,22 +35,22 @@ def render(frame: Frame, color: CameraColor, longest: int) -> np.ndarray[Any, np
 def _shrunk(frame: Frame, longest: int) -> Tensor:
     """Camera RGB (3, h, w) on the CPU, averaged over square blocks of whole Bayer cells."""
     block = max(2, 2 * -(-max(frame.height, frame.width) // (2 * longest)))
+    black, unit = frame.black.cpu(), saturation(frame)
     if frame.cfa is None:
-        return _pooled(frame.data, min(block, frame.height, frame.width))
+        planes = _pooled(frame.data, min(block, frame.height, frame.width))
+        return (planes - black[:, None, None]) / unit
     cells = min(block // 2, frame.height // 2, frame.width // 2)
     height, width = frame.height // 2, frame.width // 2
-    scale = (frame.white - frame.black).min() if frame.space is Space.SENSOR else 1
     red, green, other, blue = (
-        (_pooled(bayer.view(frame.data, frame.cfa, site)[None, :height, :width], cells) - frame.black[site].cpu())
-        / scale
+        (_pooled(bayer.view(frame.data, frame.cfa, site)[None, :height, :width], cells) - black[site]) / unit
         for site in range(4)
     )
     return torch.cat([red, (green + other) / 2, blue])
 
 
 def _pooled(planes: Tensor, block: int) -> Tensor:
-    pooled: Tensor = F.avg_pool2d(bayer.as_float(planes)[None], block)[0]
-    return pooled.float().cpu()
+    pooled: Tensor = F.avg_pool2d(planes[None].float(), block)[0]
+    return pooled.cpu()
 
 
 def jpeg(pixels: np.ndarray[Any, np.dtype[np.uint8]], quality: int = 88) -> bytes:

@@ -103,9 +103,10 @@ def _gray_world(frame: Frame) -> Tensor:
     means = []
     for plane, white in zip(planes, frame.white, strict=True):
         kept = plane < _SATURATED * white
-        means.append(torch.where(kept, plane, 0).sum(dtype=torch.float64) / kept.sum())
+        rows = torch.where(kept, plane, 0).float().sum(dim=-1).cpu().double()  # not every device has float64
+        means.append(rows.sum() / kept.sum().cpu())
     red, *greens, blue = means
-    neutral = torch.stack([red, torch.stack(greens).mean(), blue]) / frame.wb
+    neutral = torch.stack([red, torch.stack(greens).mean(), blue]) / frame.wb.cpu()
     if not (neutral > 0).all():
         raise StageError(
             f"got channel means {neutral.tolist()}; expected positive ones: the frame is too dark for gray world"

@@ -27,21 +27,27 @@ def test_a_torch_tensor_is_shared_not_copied() -> None:
     assert frame.space is Space.CAMERA
 
 
+class Foreign:
+    """What CuPy, JAX and the like look like from outside."""
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self.array = array
+
+    def __dlpack__(self, **options: Any) -> object:
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.array.__dlpack_device__()
+
+
 def test_an_array_of_another_library_is_shared_through_dlpack() -> None:
-    class Foreign:
-        """What CuPy, JAX and the like look like from outside."""
-
-        def __init__(self, array: np.ndarray[Any, Any]) -> None:
-            self.array = array
-
-        def __dlpack__(self, **options: Any) -> object:
-            return self.array.__dlpack__(**options)
-
-        def __dlpack_device__(self) -> tuple[int, int]:
-            return self.array.__dlpack_device__()
-
     array = COUNTS.copy()
     assert Frame.from_array(Foreign(array), "RGGB", bits=14).data.data_ptr() == array.ctypes.data
+
+
+@pytest.mark.parametrize("view", [COUNTS[::-1], COUNTS[:, ::-1], COUNTS[2:, ::3]])
+def test_dlpack_of_a_view_has_the_views_values(view: np.ndarray[Any, Any]) -> None:
+    assert np.array_equal(Frame.from_array(Foreign(view), "RGGB", bits=14).data.numpy(), view)
 
 
 def test_views_of_arrays_are_shared_too() -> None:
@@ -118,10 +124,13 @@ PICTURE = np.zeros((4, 6, 3), np.float32)
 @pytest.mark.parametrize(
     ("array", "options", "message"),
     [
-        ([[1, 2], [3, 4]], {"cfa": "RGGB"}, "got list; expected a NumPy array, a torch tensor, or an object with DL"),
-        ("bayer.raw", {"cfa": "RGGB"}, "got str; expected a NumPy array"),
+        ([[1, 2], [3, 4]], {"cfa": "RGGB"}, "got list; expected integers or floating numbers in a NumPy array"),
+        ("bayer.raw", {"cfa": "RGGB"}, "got str; expected integers"),
         (COUNTS.astype(complex), {"cfa": "RGGB"}, "got an array of complex128; expected integers or floating"),
         (COUNTS > 3, {"cfa": "RGGB"}, "got an array of bool; expected integers or floating"),
+        (Foreign(COUNTS > 3), {"cfa": "RGGB"}, "got an array of bool; expected integers or floating"),
+        (Foreign(COUNTS.astype(complex)), {"cfa": "RGGB"}, "got an array of complex128; expected integers or floating"),
+        (COUNTS.astype(np.longdouble), {"cfa": "RGGB"}, "expected integers or floating"),
         (torch.zeros(4, 4, dtype=torch.bool), {"cfa": "RGGB"}, r"got an array of torch.bool; expected integers or fl"),
         (torch.zeros(4, 4) * 1j, {"cfa": "RGGB"}, r"got an array of torch.complex64; expected integers or floating"),
         (COUNTS[0], {"cfa": "RGGB"}, r"got an array of shape \(14,\); expected \(..., H, W\)"),

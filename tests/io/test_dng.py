@@ -231,6 +231,56 @@ def test_the_recipe_in_the_file_makes_the_same_pixels_again(tmp_path: Path):
     assert torch.equal(again.data, frame.data)
 
 
+def own(space: Space, white: float, black: float = 0.0, cfa: str | None = "RGGB", **options) -> Frame:
+    """A ramp from black to half of white, as somebody else's program would hold it."""
+    shape = (80, 90) if cfa else (3, 80, 90)
+    ramp = torch.linspace(0, 0.5, 80 * 90 * (1 if cfa else 3), dtype=torch.float64).reshape(shape)
+    data = black + ramp * (white - black)
+    data = (data.round() if white >= 15 else data).to(options.pop("dtype", torch.float32))
+    return Frame.from_array(data, cfa, space=space, white=white, black=black, neutral=(0.5, 1, 0.6), matrix="generic")
+
+
+@pytest.mark.parametrize(
+    ("frame", "scale"),
+    [
+        (own(Space.SENSOR, 1.0, 0.1), "stretched"),
+        (own(Space.SENSOR, 15.0, dtype=torch.uint8), "stretched"),
+        (own(Space.SENSOR, 255.0, 16.0, dtype=torch.uint8), "source"),
+        (own(Space.SENSOR, 15520.0, 512.0), "source"),
+        (own(Space.SENSOR, 65535.0), "source"),
+        (own(Space.SENSOR, 2.0**20 - 1, 4000.0, dtype=torch.int32), "stretched"),
+        (own(Space.MOSAIC, 1.0), "stretched"),
+        (own(Space.MOSAIC, 3.0, 0.25), "stretched"),
+        (own(Space.MOSAIC, 4095.0, 64.0), "source"),
+        (own(Space.MOSAIC, 2.0**20, 64.0), "stretched"),
+        (own(Space.CAMERA, 1.0, 0.1, None), "stretched"),
+        (own(Space.CAMERA, 500.0, 20.0, None), "stretched"),
+        (own(Space.MOSAIC, 3.0, 0.25).scaled(2.0), "stretched"),
+    ],
+)
+@pytest.mark.parametrize("ev", [0.0, 0.5])
+def test_any_levels_are_written_as_the_light_that_they_mean(tmp_path: Path, frame: Frame, scale: str, ev: float):
+    counts = float(frame.shot.scale_dn)
+    if ev:
+        frame, scale = Exposure(ev)(BlackLevel()(frame) if frame.space is Space.SENSOR else frame), "stretched"
+    step = frame.write(tmp_path / "x.dng")
+    assert step.parameters["scale"] == scale and step.parameters["headroom"] == 1.0
+    assert step.parameters["clipped_below"] == step.parameters["clipped_above"] == 0
+    back = Frame.read(tmp_path / "x.dng")
+    light = BlackLevel()(back).data if back.cfa is not None else back.data
+    expected = torch.linspace(0, 0.5 * 2**ev, light.numel()).reshape(light.shape)
+    rounding = 0.5 / float(back.shot.scale_dn) + (2**ev * 0.5 / counts if counts >= 15 else 0.0)
+    assert float((light - expected).abs().max()) <= rounding + 1e-6
+
+
+def test_half_precision_loses_nothing_on_the_way_to_the_file(tmp_path: Path):
+    frame = linear(100, 120, level=0.5).as_type(torch.float16)
+    frame.write(tmp_path / "half.dng")
+    frame.as_type(torch.float32).write(tmp_path / "float.dng")
+    half, full = (Frame.read(tmp_path / f"{name}.dng").data.numpy() for name in ("half", "float"))
+    assert np.array_equal(half, full)
+
+
 # Colour, metadata, opcodes.
 
 
