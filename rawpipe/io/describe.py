@@ -10,7 +10,8 @@ from rawpipe import __version__
 from rawpipe._frame import Frame, Step
 from rawpipe._recipe import dumps
 from rawpipe._shot import Shot
-from rawpipe.io.ifd import ASCII, BYTE, RATIONAL, SHORT, UNDEFINED, Directory, Tag, ascii_tag, rationals
+from rawpipe.io.exif import CREDITS
+from rawpipe.io.ifd import BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Directory, Tag, ascii_tag, rationals
 
 SOFTWARE = f"rawpipe {__version__}"
 # A maker's name as Adobe spells it in UniqueCameraModel, by the first word of the EXIF Make.
@@ -47,6 +48,8 @@ def exif_directory(shot: Shot) -> Directory:
         exif.add(rationals(0x829D, [shot.f_number]))
     if shot.iso is not None:
         exif.add(Tag(0x8827, SHORT, (min(round(shot.iso), 65535),)))
+        if shot.iso > 65535:
+            exif.add(Tag(0x8830, SHORT, (2,)), Tag(0x8832, LONG, (round(shot.iso),)))  # recommended exposure index
     if shot.focal_mm is not None:
         exif.add(rationals(0x920A, [shot.focal_mm]))
     for code, text in ((0x9003, shot.taken), (0xA431, shot.serial), (0xA434, shot.lens)):
@@ -60,7 +63,7 @@ def camera_tags(shot: Shot, software: str) -> list[Tag]:
     """Make, Model, Orientation, Software, DateTime, and the credits, for the first directory."""
     tags = [Tag(274, SHORT, (shot.orientation,)), ascii_tag(305, software)]
     tags += [ascii_tag(code, text) for code, text in ((271, shot.make), (272, shot.model), (306, shot.taken)) if text]
-    return tags + [tag for tag in shot.carried if tag.code in (315, 33432)]
+    return tags + [tag for tag in shot.carried if tag.code in CREDITS]
 
 
 def lens_info(shot: Shot) -> Tag | None:
@@ -97,8 +100,3 @@ def xmp(frame: Frame, written: Step) -> Tag:
         '</rdf:Description></rdf:RDF></x:xmpmeta>\n<?xpacket end="w"?>'
     )
     return Tag(700, BYTE, packet.encode())
-
-
-def ascii_or_none(code: int, text: str) -> list[Tag]:
-    """A text tag, or none for empty text."""
-    return [Tag(code, ASCII, text.encode() + b"\0")] if text else []

@@ -12,7 +12,7 @@ import numpy as np
 from rawpipe._camera_color import CameraColor
 from rawpipe._frame import Frame, Space
 from rawpipe.bayer import sites_at
-from rawpipe.io.describe import SOFTWARE, ascii_or_none, camera_tags, lens_info, unique_model
+from rawpipe.io.describe import SOFTWARE, camera_tags, lens_info, unique_model
 from rawpipe.io.dng_encode import Encoder
 from rawpipe.io.ifd import (
     ASCII,
@@ -40,15 +40,15 @@ def describe_camera(root: Directory, frame: Frame, color: CameraColor) -> None:
     shot = frame.shot
     software = SOFTWARE + (" (generic color matrix)" if color.source == "generic" else "")
     neutral = (frame.neutral / frame.neutral.max()).tolist()
-    root.add(*shot.carried)
+    if color is shot.color:  # a profile is true of its own matrices only
+        root.add(*shot.carried)
     root.add(
         *camera_tags(shot, software),
         Tag(50706, BYTE, b"\1\4\0\0"),
         Tag(50707, BYTE, b"\1\4\0\0"),
         ascii_tag(50708, unique_model(shot)),
         rationals(50728, neutral),
-        *ascii_or_none(50735, shot.serial),
-        *ascii_or_none(50827, shot.source),
+        *(ascii_tag(code, text) for code, text in ((50735, shot.serial), (50827, shot.source)) if text),
         rationals(50721, color.color1.flatten().tolist(), signed=True),
         Tag(50778, SHORT, (color.illuminant1,)),
     )

@@ -15,6 +15,9 @@ from rawpipe.io.container import boxes
 from rawpipe.io.ifd import ASCII, EXIF_IFD, GPS_IFD, INTEROP_IFD, Directory, Tag, read_tree
 
 MAKER_NOTE = 37500
+CREDITS = (270, 315, 33432)  # description, artist, copyright
+# A DNG's camera profile beside its matrices: signatures, name, hue and saturation maps, tone curve, look, defaults.
+PROFILE = (50931, 50932, *range(50936, 50943), 50981, 50982, *range(51107, 51111))
 # Left out when EXIF is carried over: the maker note's offsets break when it moves, and the sizes are not ours.
 _NOT_CARRIED = {MAKER_NOTE, INTEROP_IFD, 0xA002, 0xA003, 0x9101, 0x9102}
 _CANON_BOXES = {b"CMT1": "image", b"CMT2": "exif", b"CMT4": "gps"}
@@ -39,6 +42,7 @@ class Exif:
     orientation: int | None = None
     tags: tuple[Tag, ...] = ()
     gps: tuple[Tag, ...] = ()
+    carried: tuple[Tag, ...] = ()
 
 
 def directories(kind: str, data: memoryview, tree: list[Directory]) -> list[Directory]:
@@ -116,6 +120,7 @@ def read_exif(path: Path, found: list[Directory]) -> Exif:
         orientation=orientation if orientation in range(1, 9) else None,
         tags=_carried(exif.tags),
         gps=tuple(gps.tags.values()),
+        carried=tuple(tag for code in (*CREDITS, *PROFILE) if (tag := root.tags.get(code)) and _says_something(tag)),
     )
 
 
@@ -135,7 +140,7 @@ def _carried(tags: dict[int, Tag]) -> tuple[Tag, ...]:
     """The tags worth carrying over: cameras and recorders fill what they don't know with zeros and empty text."""
     kept = {code: tag for code, tag in tags.items() if code not in _NOT_CARRIED}
     for code, tag in tags.items():
-        empty = tag.type == ASCII and not tag.text()
+        empty = not _says_something(tag)
         zero = code in _POSITIVE and not any(value > 0 for value in tag.numbers())
         if empty or zero:
             kept.pop(code, None)
@@ -144,6 +149,10 @@ def _carried(tags: dict[int, Tag]) -> tuple[Tag, ...]:
             for other in others:
                 kept.pop(other, None)
     return tuple(kept.values())
+
+
+def _says_something(tag: Tag) -> bool:
+    return bool(tag.text() if tag.type == ASCII else tag.count)
 
 
 _POSITIVE = {0x829A, 0x829D, 0x8827, 0x920A, 0xA405}  # exposure time, f-number, ISO, focal length, its equivalent

@@ -208,6 +208,7 @@ def _shot(
         baseline_exposure=tags.baseline_exposure() if tags is not None else 0.0,
         exif=exif.tags,
         gps=exif.gps,
+        carried=exif.carried,
         sensor=sensor,
         source=path.name,
     )

@@ -90,7 +90,7 @@ def _metadata(frame: Frame, step: Step) -> Directory:
     is_srgb = frame.color is not None and (frame.color.space, frame.color.curve) == ("srgb", "srgb")
     exif.add(Tag(0xA001, SHORT, (1 if is_srgb else 0xFFFF,)))  # ColorSpace: sRGB or uncalibrated
     extra = Directory(children={EXIF_IFD: [exif]})
-    extra.add(xmp(frame, step))
+    extra.add(xmp(frame, step), *(tag for tag in frame.shot.carried if tag.code == 270))  # tifffile leaves 270 out
     if frame.shot.gps:
         extra.children[GPS_IFD] = [Directory({tag.code: tag for tag in frame.shot.gps})]
     return extra

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import struct
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rawpipe import Frame
 from rawpipe.io.container import boxes
 from rawpipe.io.describe import exif_directory, unique_model
 from rawpipe.io.exif import directories, read_exif
 from rawpipe.io.ifd import (
     ASCII,
     EXIF_IFD,
+    FLOAT,
     GPS_IFD,
+    LONG,
     RATIONAL,
     SHORT,
     SRATIONAL,
@@ -146,8 +154,6 @@ def test_a_damaged_exif_block_is_a_missing_one(tmp_path: Path):
     ],
 )
 def test_the_unique_model_is_spelled_as_adobe_does(make: str, model: str, name: str):
-    from dataclasses import replace
-
     assert unique_model(replace(synthetic_frame().shot, make=make, model=model)) == name
 
 
@@ -156,3 +162,42 @@ def test_exif_is_made_from_what_a_shot_knows():
     assert tags[0x8827].integers() == (800,)
     assert 0x829A not in tags
     assert GPS_IFD not in tags
+
+
+@pytest.mark.parametrize("iso", [102400, 65535])
+def test_an_iso_beyond_the_short_tag_is_kept(tmp_path: Path, iso: int):
+    frame = synthetic_frame()
+    replace(frame, shot=replace(frame.shot, iso=iso)).write(tmp_path / "x.dng")
+    assert Frame.read(tmp_path / "x.dng").shot.iso == iso
+
+
+CARRIED = (
+    ascii_tag(270, "A wall"),
+    ascii_tag(315, "Ada"),
+    ascii_tag(33432, "(c) Ada"),
+    ascii_tag(50932, "com.example"),
+    ascii_tag(50936, "Wall standard"),
+    Tag(50937, LONG, (1, 2, 1)),
+    Tag(50938, FLOAT, (0.0, 1.0, 1.0, 2.0, 1.0, 1.0)),
+    Tag(50940, FLOAT, (0.0, 0.0, 1.0, 1.0)),
+    Tag(50941, LONG, (3,)),
+    Tag(51110, LONG, (1,)),
+)
+
+
+def test_credits_and_camera_profile_are_carried_from_file_to_file(foreign_dng, tmp_path: Path):
+    frame = Frame.read(foreign_dng(np.full((40, 50), 900, np.uint16), *CARRIED, Tag(51109, ASCII, b"\0")))
+    assert frame.shot.carried == CARRIED
+    frame.write(tmp_path / "x.dng")
+    assert Frame.read(tmp_path / "x.dng").shot.carried == CARRIED
+    frame.write(tmp_path / "y.dng", matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]])  # its profile is not that of this matrix
+    assert Frame.read(tmp_path / "y.dng").shot.carried == CARRIED[:3]
+    frame.write(tmp_path / "x.tif")
+    if shutil.which("exiftool") is None:
+        pytest.skip("exiftool isn't on the PATH")
+    for name in ("x.tif", "x.dng"):
+        listed = subprocess.run(["exiftool", "-j", "-n", str(tmp_path / name)], capture_output=True, check=True)
+        (said,) = json.loads(listed.stdout)
+        assert (said["ImageDescription"], said["Artist"], said["Copyright"]) == ("A wall", "Ada", "(c) Ada")
+    assert (said["ProfileName"], said["ProfileHueSatMapDims"]) == ("Wall standard", "1 2 1")
+    assert said["DefaultBlackRender"] == 1
