@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rawpipe._quantity import Quantity
     from rawpipe._shot import Shot
     from rawpipe._stage import Measured, Stage
+    from rawpipe.noise_model import NoiseModel
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ _HOME = {
     "FrameError": "_errors",
     "Measured": "_stage",
     "Noise": "_frame",
+    "NoiseModel": "noise_model",
     "Pipeline": "_pipeline",
     "PipelineError": "_errors",
     "ProfileError": "_errors",
@@ -60,6 +62,7 @@ __all__ = [
     "FrameError",
     "Measured",
     "Noise",
+    "NoiseModel",
     "Pipeline",
     "PipelineError",
     "ProfileError",

@@ -70,11 +70,11 @@ def view(data: Tensor, cfa: str, site: int) -> Tensor:
 
 
 def spread(values: Tensor, cfa: str, height: int, width: int) -> Tensor:
-    """Lay per-site `values` (4) out over a mosaic: (height, width), the value of each pixel's own site."""
-    cell = torch.stack([torch.stack([values[site] for site in row]) for row in sites_at(cfa)])
+    """Lay per-site `values` (..., 4) out over a mosaic: (..., height, width), the value of each pixel's own site."""
+    cell = torch.stack([torch.stack([values[..., site] for site in row], dim=-1) for row in sites_at(cfa)], dim=-2)
     rows = torch.arange(height, device=values.device) % 2
     columns = torch.arange(width, device=values.device) % 2
-    return cell[:, columns][rows]
+    return cell[..., columns][..., rows, :]
 
 
 def per_site(colors: Tensor) -> Tensor:
