@@ -113,6 +113,19 @@ class CameraProfile:
         Raises:
             ProfileError: there is none; the message says where was looked and what makes one.
         """
+        found = cls.search(make, model, serial, folder)
+        if found is None:
+            raise ProfileError(
+                f"got no profile for {make} {model} in {folder or user_folder()}; "
+                "make one with `rawpipe calibrate CAPTURES -o profile.json`, and put it there"
+            )
+        return found
+
+    @classmethod
+    def search(
+        cls, make: str, model: str, serial: str = "", folder: str | PathLike[str] | None = None
+    ) -> CameraProfile | None:
+        """What `find` finds, None if there is nothing. Raises ProfileError for a damaged file."""
         wanted = _key(make, model)
         for place in (Path(folder) if folder is not None else user_folder(), shipped_folder()):
             same = [one for one in _profiles_in(place) if wanted in one.names]
@@ -120,10 +133,7 @@ class CameraProfile:
             of_any_body = [one for one in same if not one.serial or not serial]
             if fitting := own or of_any_body:
                 return fitting[0]
-        raise ProfileError(
-            f"got no profile for {make} {model} in {folder or user_folder()}; "
-            "make one with `rawpipe calibrate CAPTURES -o profile.json`, and put it there"
-        )
+        return None
 
     @property
     def names(self) -> set[str]:
