@@ -63,10 +63,15 @@ class Pipeline:
                 raise PipelineError(
                     f"got {stage!r} at position {index}; expected a stage: an instance with takes and gives"
                 )
-        self._check_ports(None)
+        self._spaces(None)
 
-    def _check_ports(self, space: Space | None) -> None:
-        """Follow the spaces through all stages, from that of a frame where one is given."""
+    @property
+    def gives(self) -> Space | None:
+        """The space of the result, or those it may be in; None for a pipeline without stages."""
+        return self._spaces(None)
+
+    def _spaces(self, space: Space | None) -> Space | None:
+        """Follow the spaces through all stages, from that of a frame where one is given, and check that they fit."""
         for index, stage in enumerate(self.stages):
             takes = stage.takes if space is None else stage.takes & space
             if space is not None and not takes:
@@ -80,6 +85,7 @@ class Pipeline:
                     f"Put a stage from {space.label} to {stage.takes.label} between them"
                 )
             space = stage.gives or takes
+        return space
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,7 +187,7 @@ class Pipeline:
         """
         for name in keep or ():
             self.index(name)
-        self._check_ports(frame.space)
+        self._spaces(frame.space)
         work = Run(self.stages, self.names, self.rows, self.runner, frozenset(keep or ()), progress, cancel, max_memory)
         result = work.on(frame)
         return result if keep is None else (result, work.kept)

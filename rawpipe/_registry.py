@@ -13,35 +13,27 @@ STAGES = "rawpipe.stages"
 
 @cache
 def installed(group: str = STAGES) -> dict[str, EntryPoint]:
-    """Entry points of a group by name, sorted; nothing is imported.
-
-    Raises:
-        PipelineError: two packages claim one name.
-    """
-    found: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=group), key=lambda point: point.name):
-        other = found.setdefault(point.name, point)
-        if other.value != point.value:
-            raise PipelineError(
-                f"got two stages named {point.name!r}: {other.value} and {point.value}; uninstall or rename one"
-            )
-    return found
+    """Entry points of a group by name, sorted; nothing is imported."""
+    return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
 
 
 def load(name: str, group: str = STAGES) -> Any:
     """The class registered under a name.
 
     Raises:
-        PipelineError: nothing has that name, or its module can't be imported.
+        PipelineError: nothing has that name, or two packages do, or its module can't be imported.
     """
     points = installed(group)
     if name not in points:
         raise PipelineError(
             unknown("stage", name, points) + "; a stage of your own needs an entry point in rawpipe.stages"
         )
+    claims = dict.fromkeys(point.value for point in entry_points(group=group) if point.name == name)
+    if len(claims) > 1:
+        raise PipelineError(f"got two stages named {name!r}: {' and '.join(claims)}; uninstall or rename one")
     try:
         return points[name].load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a plugin may raise whatever it likes while it is imported
         raise PipelineError(
             f"stage {name!r} is registered as {points[name].value}, which can't be imported: {error}"
         ) from error

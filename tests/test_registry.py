@@ -69,3 +69,26 @@ def test_a_stage_registered_under_another_name_than_its_class_is_refused(points:
     points.append(EntryPoint("interpolate", "rawpipe.stages.demosaic:Demosaic", _registry.STAGES))
     with pytest.raises(PipelineError, match=r"'interpolate' is a class named Demosaic.*expected the name 'demosaic'"):
         Pipeline.from_recipe('schema = 1\n[[stage]]\nname = "interpolate"')
+
+
+def test_a_broken_plugin_is_named_when_it_is_used_and_harms_no_other(points: list[EntryPoint], capsys: Any) -> None:
+    from rawpipe.cli import main
+
+    points.append(EntryPoint("demosaic", "other.package:Demosaic", _registry.STAGES))
+    points.append(EntryPoint("broken", "tests_that_do_not_exist:Stage", _registry.STAGES))
+    points.append(EntryPoint("antique", "antigravity_of_old:Stage", _registry.STAGES))
+    assert _registry.load("identity") is not None
+    assert main(["stages"]) == 0
+    said = capsys.readouterr()
+    assert "white_balance" in said.out and "broken" not in said.out
+    assert all(name in said.err for name in ("demosaic", "broken", "antique"))
+
+
+def test_a_plugin_that_raises_while_it_is_imported_is_named(
+    points: list[EntryPoint], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raises_when_imported.py").write_text("raise ValueError('no licence')")
+    monkeypatch.syspath_prepend(tmp_path)
+    points.append(EntryPoint("raises", "raises_when_imported:Stage", _registry.STAGES))
+    with pytest.raises(PipelineError, match="'raises' is registered as .* can't be imported: no licence"):
+        _registry.load("raises")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 COMMANDS = {
@@ -38,7 +42,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return int(import_module(f"rawpipe.cli.{options.command}").run(options))
+        with _interruptible():
+            status = int(import_module(f"rawpipe.cli.{options.command}").run(options))
+            sys.stdout.flush()
+            return status
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # then whoever read our output has seen enough
+            print(f"error: {error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # or Python tries again at its end, and says so
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("stopped; no half-written file was left behind", file=sys.stderr)
         return 130
@@ -49,3 +64,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Take a request to end (SIGTERM) as Ctrl-C, so that temporary files are cleaned away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -20,10 +20,12 @@ def run(options: argparse.Namespace) -> int:
     """Photograph the scene, develop it, write files of all kinds and a contact sheet, and measure the colors."""
     from rawpipe import Frame, Pipeline
     from rawpipe._recipe import make
+    from rawpipe._stage import name_of
     from rawpipe.cli._contact import contact_sheet
     from rawpipe.cli._scene import checker_linear, checker_means, scene, take
-    from rawpipe.cli.develop import STAGES, device_of
+    from rawpipe.cli.develop import device_of
     from rawpipe.metrics import delta_e_2000, lab
+    from rawpipe.stages.default import default_stages
 
     folder: Path = options.output
     try:
@@ -35,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         frame = take(truth).to(device_of(options.device))
         frame.write(folder / "raw.dng")
         raw = Frame.read(folder / "raw.dng", device=options.device)
-        stages = [make(name, values) for name, values in STAGES["tiff"] if name != "opcodes"]
+        stages = [stage for stage in default_stages() if name_of(stage) != "opcodes"]
         pipeline = Pipeline(stages).replace("exposure", make("exposure", {"ev": 4.0}))
         result, kept = pipeline.run(raw, keep=pipeline.names, progress=lambda done, _: bar.update(0.6 * done - bar.n))
         pipeline.save(folder / "recipe.toml")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rawpipe._errors import FormatError, PipelineError, RawpipeError
 from rawpipe.cli._say import one_line_warnings, progress_bar
@@ -15,56 +15,12 @@ if TYPE_CHECKING:
     from rawpipe import Pipeline
 
 TARGETS = {"dng": ".dng", "linear-dng": ".dng", "tiff": ".tif"}
-Named = tuple[str, dict[str, Any]]
-_COUNTS: list[Named] = [("linearize", {}), ("opcodes", {"number": 1}), ("black_level", {}), ("opcodes", {"number": 2})]
-STAGES: dict[str, list[Named]] = {
-    "dng": [("linearize", {}), ("black_level", {})],  # opcode lists are carried over
-    "linear-dng": [*_COUNTS, ("white_balance", {}), ("demosaic", {})],
-    "tiff": [
-        *_COUNTS,
-        ("white_balance", {}),
-        ("clip_highlights", {}),
-        ("demosaic", {}),
-        ("opcodes", {"number": 3}),
-        ("color_transform", {}),
-        ("exposure", {}),
-        ("tone_curve", {}),
-    ],
-}
-_ON_MOSAIC = {"linearize", "black_level", "demosaic"}  # what a demosaiced DNG has behind it
-SUFFIXES = frozenset(
-    [
-        ".3fr",
-        ".ari",
-        ".arw",
-        ".bay",
-        ".cr2",
-        ".cr3",
-        ".crw",
-        ".dcr",
-        ".dng",
-        ".erf",
-        ".fff",
-        ".iiq",
-        ".kdc",
-        ".mdc",
-        ".mef",
-        ".mos",
-        ".mrw",
-        ".nef",
-        ".nrw",
-        ".orf",
-        ".pef",
-        ".ptx",
-        ".raf",
-        ".raw",
-        ".rw2",
-        ".rwl",
-        ".sr2",
-        ".srf",
-        ".srw",
-    ]
-)
+_TIFF = (".tif", ".tiff")
+SUFFIXES = {
+    ".3fr", ".ari", ".arw", ".bay", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mdc",
+    ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".ptx", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf",
+    ".srw",
+}  # fmt: skip
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,21 +41,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Develop all inputs; a bad one is reported, and the others go on."""
+    to = options.to or ("dng" if options.output.suffix.lower() == ".dng" else "tiff")
     files = _files(options.inputs)
-    to = options.to or {".dng": "dng"}.get(options.output.suffix.lower(), "tiff")
-    targets = _targets(
-        files, options.output, TARGETS[to], alone=len(options.inputs) == 1 and options.inputs[0].is_file()
-    )
+    targets = _targets(files, options.output, TARGETS[to])
     pipeline = _pipeline(to, options)
+    _check_kind(options, pipeline, targets[0])
     matrix = _matrix(options.matrix)
+    device_of(options.device)
     failed = 0
     with one_line_warnings(options.quiet), progress_bar(len(files), "developing", "file", options.quiet) as bar:
         for source, target in zip(files, targets, strict=True):
             try:
                 _develop(source, target, to, pipeline, matrix, options)
-            except RawpipeError as error:
+            except Exception as error:  # whatever one file brings about, the others go on
                 failed += 1
-                text = str(error)
+                text = " ".join(str(error).split())
+                text = text if isinstance(error, RawpipeError) else f"{type(error).__name__}: {text}"
                 bar.write(f"error: {text if source.name in text else f'{source}: {text}'}", file=sys.stderr)
             else:
                 if not options.quiet:
@@ -115,11 +72,16 @@ def _develop(
 ) -> None:
     from rawpipe import Frame
 
-    frame = Frame.read(source, matrix=matrix, device=device_of(options.device))
+    frame = Frame.read(source, matrix=matrix, device=options.device)
     if frame.cfa is None and options.recipe is None:
         pipeline = _pipeline(to, options, demosaiced=True)
+    if frame.shot.color is None and (target.suffix.lower() == ".dng" or "color_transform" in pipeline.names):
+        raise FormatError(
+            f"{source} has no color matrix; give --matrix and nine numbers, or --matrix generic for plausible colors"
+        )
     with progress_bar(1, source.name, "%", options.quiet) as bar:
         result = pipeline.run(frame, progress=lambda done, name: bar.update(max(0.0, done * 0.7 - bar.n)))
+        target.parent.mkdir(parents=True, exist_ok=True)
         result.write(target, progress=lambda done: bar.update(max(0.0, 0.7 + done * 0.3 - bar.n)))
 
 
@@ -139,19 +101,23 @@ def _files(inputs: list[Path]) -> list[Path]:
     return files
 
 
-def _targets(files: list[Path], output: Path, suffix: str, alone: bool) -> list[Path]:
+def _targets(files: list[Path], output: Path, suffix: str) -> list[Path]:
     """Where each result goes: to the file named, or into the folder named, one file per input."""
-    if alone and not output.is_dir() and output.suffix.lower() in (".dng", ".tif", ".tiff"):
-        targets = [output]
-    else:
+    ending = output.suffix.lower()
+    if output.is_dir() or not ending:
         if output.is_file():
-            raise FormatError(f"got the file {output} for {len(files)} inputs; expected a folder")
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FormatError(f"the folder {output} can't be made: {error.strerror}") from error
+            raise FormatError(f"got the file {output}; expected a folder, or a name that ends in .dng, .tif or .tiff")
         stems = Counter(file.stem for file in files)
         targets = [output / ((file.stem if stems[file.stem] == 1 else file.name) + suffix) for file in files]
+    elif ending != ".dng" and ending not in _TIFF:
+        raise FormatError(
+            f"got the output {output}; expected a name that ends in .dng, .tif or .tiff, or a folder: "
+            "one with a dot in its name must be there already"
+        )
+    elif len(files) > 1:
+        raise FormatError(f"got {len(files)} inputs for the file {output}; expected a folder")
+    else:
+        targets = [output]
     doubled = [target for target, times in Counter(targets).items() if times > 1]
     if doubled:
         raise FormatError(f"got several inputs that would become {doubled[0]}; develop them into different folders")
@@ -164,24 +130,40 @@ def _targets(files: list[Path], output: Path, suffix: str, alone: bool) -> list[
     return targets
 
 
+def _check_kind(options: argparse.Namespace, pipeline: Pipeline, target: Path) -> None:
+    """Refuse a kind of file that its name, or what the stages give, contradicts."""
+    from rawpipe import Space
+
+    if options.to is not None and (TARGETS[options.to] == ".dng") != (target.suffix.lower() == ".dng"):
+        raise FormatError(
+            f"got --to {options.to} and the output {target.name}; expected names of one kind: leave out one"
+        )
+    held = {"dng": Space.SENSOR | Space.MOSAIC, "linear-dng": Space.CAMERA}.get(
+        options.to or "", Space.SENSOR | Space.MOSAIC | Space.CAMERA
+    )
+    gives = pipeline.gives
+    if target.suffix.lower() == ".dng" and gives is not None and not gives & held:
+        raise FormatError(
+            f"got stages that end in {gives.label} for {target.name}; "
+            f"a {options.to or 'DNG'} holds {held.label}: stop earlier with --until, or choose another kind"
+        )
+
+
 def _pipeline(to: str, options: argparse.Namespace, demosaiced: bool = False) -> Pipeline:
     """The stages to run, with what the command line asks for; fewer for a file that is demosaiced already."""
     from rawpipe import Pipeline
     from rawpipe._recipe import make
+    from rawpipe.stages.default import default_stages
 
+    method = options.demosaic
     if options.recipe is not None:
         pipeline = Pipeline.load(options.recipe)
+        if method and "demosaic" in pipeline.names:
+            pipeline = pipeline.replace("demosaic", make("demosaic", {"method": method}))
     else:
-        chosen = [one for one in STAGES[to] if not demosaiced or one[0] not in _ON_MOSAIC]
-        pipeline = Pipeline(
-            [make(name, values) for name, values in chosen if not demosaiced or values.get("number", 3) == 3]
-        )
-    if options.demosaic and not demosaiced:
-        if "demosaic" not in pipeline.names:
-            raise PipelineError(
-                f"got --demosaic {options.demosaic}; these stages keep the mosaic: use --to linear-dng or tiff"
-            )
-        pipeline = pipeline.replace("demosaic", make("demosaic", {"method": options.demosaic}))
+        pipeline = Pipeline(default_stages(to, demosaic=method or "malvar2004", demosaiced=demosaiced))
+    if method and not demosaiced and "demosaic" not in pipeline.names:
+        raise PipelineError(f"got --demosaic {method}; these stages keep the mosaic: use --to linear-dng or tiff")
     if options.ev is not None:
         exposure = make("exposure", {"ev": _ev(options.ev)})
         known = "exposure" in pipeline.names
@@ -211,7 +193,7 @@ def _matrix(text: str | None) -> object:
 
 
 def device_of(name: str) -> str:
-    """The device of that name, if this machine can use it.
+    """The name of a device that this machine can use.
 
     Raises:
         PipelineError: it can't.

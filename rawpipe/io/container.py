@@ -39,9 +39,9 @@ def mapped(path: Path) -> Iterator[memoryview]:
     Raises:
         FormatError: it is missing, empty, a folder, or can't be read.
     """
-    if path.is_dir():
-        raise FormatError(f"got the folder {path}; expected a RAW file")
     try:
+        if path.is_dir():
+            raise FormatError(f"got the folder {path}; expected a RAW file")
         with path.open("rb") as file:
             if not path.stat().st_size:
                 raise FormatError(f"{path} is empty; fetch it again")

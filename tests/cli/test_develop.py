@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,8 @@ def test_a_linear_dng_is_developed_from_where_it_stands(shots: Path, tmp_path: P
         (["--matrix", "1,2,3"], "nine numbers"),
         (["--ev", "bright"], "number of stops"),
         (["--device", "warp:9"], "can't use"),
+        (["--to", "dng"], "expected names of one kind"),
+        (["--to", "linear-dng"], "expected names of one kind"),
     ],
 )
 def test_wrong_options_get_one_line_and_nothing_written(
@@ -130,8 +133,103 @@ def test_a_file_without_a_matrix_needs_one(tmp_path: Path, capsys):
     )  # ColorMatrix1 made unknown
     (tmp_path / "y.dng").write_bytes(data)
     assert main(["develop", str(tmp_path / "y.dng"), "-o", str(tmp_path / "y.tif")]) == 1
-    assert "matrix" in capsys.readouterr().err
+    assert "--matrix generic" in capsys.readouterr().err
     assert main(["develop", str(tmp_path / "y.dng"), "-o", str(tmp_path / "y.tif"), "--matrix", "generic", "-q"]) == 0
+
+
+RECIPE = (
+    'schema = 1\n[[stage]]\nname = "black_level"\n[[stage]]\nname = "demosaic"\n[[stage]]\nname = "color_transform"'
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["x.dng", "--recipe", "r.toml"], "stages that end in RGB for x.dng"),
+        (["x.dng", "--recipe", "r.toml", "--until", "demosaic", "--to", "dng"], "a dng holds SENSOR or MOSAIC"),
+        (["x.dng", "--recipe", "r.toml", "--until", "black_level", "--to", "linear-dng"], "holds CAMERA"),
+        (["x.jpg"], "expected a name that ends in .dng, .tif or .tiff, or a folder"),
+        (["x.tif", "--to", "dng"], "got --to dng and the output x.tif"),
+    ],
+)
+def test_what_contradicts_the_output_is_refused_before_anything_is_read(
+    shots: Path, tmp_path: Path, capsys, monkeypatch, words: list[str], said: str
+):
+    monkeypatch.chdir(tmp_path)
+    Path("r.toml").write_text(RECIPE)
+    before = sorted(tmp_path.iterdir())
+    assert main(["develop", "shots/0.dng", "-o", *words]) == 1
+    assert said in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before
+    if "--recipe" in words:
+        assert main(["develop", "shots/0.dng", "-o", "x.dng", "--recipe", "r.toml", "--until", "demosaic", "-q"]) == 0
+
+
+def test_several_inputs_do_not_go_into_one_file(shots: Path, tmp_path: Path, capsys):
+    for inputs in ([shots], [shots / "0.dng", shots / "1.dng"]):
+        assert main(["develop", *map(str, inputs), "-o", str(tmp_path / "x.tif")]) == 1
+        assert "expected a folder" in capsys.readouterr().err
+    assert not (tmp_path / "x.tif").exists()
+
+
+def test_a_folder_is_made_when_there_is_something_to_put_in(shots: Path, tmp_path: Path):
+    assert main(["develop", str(shots / "broken.dng"), "-o", str(tmp_path / "out"), "-q"]) == 1
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "v1.2").mkdir()
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "v1.2"), "-q"]) == 0
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "a" / "b.tif"), "-q"]) == 0
+
+
+def test_whatever_goes_wrong_with_one_file_the_others_go_on(shots: Path, tmp_path: Path, capsys, monkeypatch):
+    read = Frame.read
+
+    def odd(path, **options):
+        if path.name == "1.dng":
+            raise ZeroDivisionError("a bug\nof two lines")
+        return read(path, **options)
+
+    monkeypatch.setattr(Frame, "read", odd)
+    (shots / "broken.dng").unlink()
+    assert main(["develop", str(shots), "-o", str(tmp_path / "out")]) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.tif", "2.tif"]
+    assert "1.dng: ZeroDivisionError: a bug of two lines\n" in capsys.readouterr().err
+
+
+def test_half_size_leaves_the_opcode_list_for_the_full_size_out(shots: Path, tmp_path: Path):
+    source = synthetic_frame(Space.SENSOR, 40, 50, level=0.2)
+    source = replace(source, shot=replace(source.shot, opcodes=(b"", b"", b"\0\0\0\0")))
+    source.write(tmp_path / "x.dng")
+    assert main(["develop", str(tmp_path / "x.dng"), "-o", str(tmp_path / "x.tif"), "--demosaic", "superpixel"]) == 0
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".dng", "sub/" + "y" * 300])
+def test_names_that_the_system_refuses_are_one_line(shots: Path, tmp_path: Path, capsys, name: str):
+    assert main(["develop", str(tmp_path / name), "-o", str(tmp_path / "x.tif")]) == 1
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / f"{name}.tif")]) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.count("error: ") == 2 == len(error.splitlines())
+
+
+def test_a_name_of_full_length_can_be_written(shots: Path, tmp_path: Path):
+    assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / ("z" * 251 + ".tif")), "-q"]) == 0
+
+
+def test_a_full_standard_output_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rawpipe", "stages"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+
+
+def test_a_request_to_end_leaves_no_temporary_file(tmp_path: Path):
+    code = "import os, signal, sys\nimport rawpipe.cli\nfrom rawpipe.io.atomic import replacing\n"
+    code += (
+        "class Work:\n    @staticmethod\n    def arguments(parser): pass\n    @staticmethod\n    def run(options):\n"
+    )
+    code += "        with replacing(sys.argv[1]): os.kill(os.getpid(), signal.SIGTERM)\n"
+    code += "rawpipe.cli.import_module = lambda name: Work\nsys.exit(rawpipe.cli.main(['stages']))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.tif")], capture_output=True, text=True)
+    assert done.returncode == 130 and "stopped" in done.stderr and list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path, capsys):
