@@ -178,7 +178,8 @@ class Pipeline:
             keep: names of stages whose results are wanted too; the answer is then (frame, {name: frame}).
             progress: called with the share done (0 to 1) and the name of the stage at work.
             cancel: an event; once it is set, the run stops at the next strip.
-            max_memory: bytes that the run may take beside the frames that go in and come out.
+            max_memory: bytes that the run may take beside the frames that go in and come out, as the stages state
+                their needs: frames between groups of stages, windows, and what stages work with.
 
         Raises:
             StageError: a stage can't work on what it was given.
@@ -187,6 +188,8 @@ class Pipeline:
         """
         for name in keep or ():
             self.index(name)
+        if max_memory is not None and not max_memory > 0:
+            raise PipelineError(f"got max_memory={max_memory}; expected a positive number of bytes, or None")
         self._spaces(frame.space)
         work = Run(self.stages, self.names, self.rows, self.runner, frozenset(keep or ()), progress, cancel, max_memory)
         result = work.on(frame)

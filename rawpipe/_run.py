@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from typing import Any, Protocol
 
 import torch
@@ -44,9 +43,11 @@ class Run:
     max_memory: int | None
     kept: dict[str, Frame] = field(default_factory=dict)
     _waiting: list[tuple[int, Stage]] = field(default_factory=list)
+    _given: Frame | None = None
 
     def on(self, frame: Frame) -> Frame:
         """Run all stages on a frame."""
+        self._given = frame
         for index, stage in enumerate(self.stages):
             if isinstance(stage, Measured):
                 if stage.sees_pixels:
@@ -75,7 +76,8 @@ class Run:
 
     def _whole(self, frame: Frame, index: int, stage: Stage) -> Frame:
         """Run a stage that must see the whole frame."""
-        need = frame.height * frame.width * working_bytes((stage,), frame)
+        working = frame.height * frame.width * working_bytes((stage,), frame)
+        need = working + self._held(frame, (stage,) if working else (), index)
         if self.max_memory is not None and need > self.max_memory:
             raise PipelineError(
                 f"stage {index} ({self.names[index]}) works on the whole frame, about {need} bytes; "
@@ -107,18 +109,26 @@ class Run:
         def compiled(window: Frame) -> Frame:
             self._check()
             assert self.runner is not None
-            return _checked(
-                self.runner(stages, window), reduce(lambda space, one: one.gives or space, stages, window.space)
-            )
+            return _checked(self.runner(stages, window), _space_behind(stages, window.space))
 
         after = run_tiled(
             eager if self.runner is None else compiled,
             replace(frame, history=()),
-            Tiling.of(stages, frame, self.rows, self.max_memory),
+            Tiling.of(stages, frame, self.rows, self.max_memory, self._held(frame, stages, last)),
             lambda share: self._report(first + share * len(stages), last),
         )
         times = [clock.seconds() if self.runner is None else None for clock in clocks]
         return _recorded(replace(after, history=frame.history), list(zip(stages, times, strict=True)))
+
+    def _held(self, frame: Frame, stages: Sequence[Stage], last: int) -> int:
+        """Bytes of the frames between groups of stages: what this group takes and gives, unless the caller has it."""
+        assert self._given is not None
+        storage = frame.data.untyped_storage()
+        held = 0 if storage.data_ptr() == self._given.data.untyped_storage().data_ptr() else storage.nbytes()
+        if stages and last < len(self.stages) - 1:
+            planes = (1 if _space_behind(stages, frame.space).is_mosaic else 3) / (1 if frame.space.is_mosaic else 3)
+            held += int(planes * frame.data.numel()) * max(4, frame.data.element_size())
+        return held
 
     def _check(self) -> None:
         if self.cancel is not None and self.cancel.is_set():
@@ -127,6 +137,12 @@ class Run:
     def _report(self, done: float, index: int) -> None:
         if self.progress is not None:
             self.progress(done / len(self.stages), self.names[index])
+
+
+def _space_behind(stages: Sequence[Stage], space: Space) -> Space:
+    for stage in stages:
+        space = stage.gives or space
+    return space
 
 
 def _called(stage: Stage, frame: Frame) -> Frame:

@@ -58,8 +58,10 @@ class Tiling:
     grid: int
 
     @classmethod
-    def of(cls, stages: tuple[Stage, ...], frame: Frame, rows: int, max_memory: int | None) -> Tiling:
+    def of(cls, stages: tuple[Stage, ...], frame: Frame, rows: int, max_memory: int | None, held: int = 0) -> Tiling:
         """Windows for these stages: strips of at least `rows` full rows, or smaller tiles where memory is short.
+
+        `held` bytes of `max_memory` are taken already.
 
         Raises:
             PipelineError: not even one grid cell with its halo fits into `max_memory`.
@@ -70,11 +72,11 @@ class Tiling:
         if max_memory is not None:
             whole = frame.height * frame.width
             each = max(1, working_bytes(stages, frame))
-            pixels = max_memory // each
+            pixels = max(0, max_memory - held) // each
             if whole > pixels:
                 rows, columns = _fitting(pixels, rows, frame, halo, grid)
                 if rows < grid:
-                    need = min((grid + _margin(frame, halo, grid)) ** 2, whole) * each
+                    need = min((grid + _margin(frame, halo, grid)) ** 2, whole) * each + held
                     raise PipelineError(f"got max_memory={max_memory}; these stages need at least {need} bytes")
         return cls(rows, columns, halo, grid)
 

@@ -206,7 +206,7 @@ def test_strips_and_tiles_equal_the_untiled_run(cfa: str, method: str, size: tup
     for stage in develop(method):  # one after the other, on the whole frame
         whole = stage(whole)
     linear = develop(method)[:"tone_curve"]
-    for options in ({"rows": 10_000}, {"rows": 10}, {"rows": 10, "max_memory": 60 * 60 * 200}):
+    for options in ({"rows": 10_000}, {"rows": 10}, {"rows": 10, "max_memory": 60 * 60 * 200 + 97 * 61 * 4 * 12}):
         memory = options.pop("max_memory", None)
         got = develop(method, **options).run(frame, max_memory=memory)
         assert (got.data - whole.data).abs().max() <= ULP
@@ -366,10 +366,33 @@ def test_a_run_cancelled_beforehand_does_nothing() -> None:
 def test_max_memory_makes_the_windows_smaller() -> None:
     sizes: list[int] = []
     pipe = Pipeline([Spy(lambda window: sizes.append(window.height * window.width)), *develop()], rows=10_000)
+    between = 97 * 61 * 4 * 4  # a mosaic that is measured, and camera RGB made of it
     for limit in (100_000, 500_000, 10**9):
         sizes.clear()
-        pipe.run(synthetic_frame(Space.SENSOR, 97, 61), max_memory=limit)
-        assert limit / 8 < max(sizes) * 200 <= limit or max(sizes) == 97 * 61
+        pipe.run(synthetic_frame(Space.SENSOR, 97, 61), max_memory=limit + between)
+        assert limit / 8 < max(sizes) * 200 <= limit + between or max(sizes) == 97 * 61
+
+
+def test_frames_between_groups_of_stages_count_as_memory() -> None:
+    """Beside the windows: a mosaic that gray world measures, none of which the caller has."""
+    frame = synthetic_frame(Space.SENSOR, 200, 200, level=0.4)
+    mosaic = 200 * 200 * 4
+    alone = Pipeline([BlackLevel(), WhiteBalance()])
+    measured = Pipeline([BlackLevel(), WhiteBalance("gray_world")])
+    alone.run(frame, max_memory=mosaic)
+    with pytest.raises(PipelineError, match="need at least"):
+        measured.run(frame, max_memory=mosaic)
+    measured.run(frame, max_memory=2 * mosaic)
+    whole = Pipeline([BlackLevel(), Orient(6), Demosaic("superpixel")])
+    with pytest.raises(PipelineError, match=r"works on the whole frame|need at least"):
+        whole.run(frame, max_memory=mosaic)
+    whole.run(frame, max_memory=3 * mosaic)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_is_none_is_refused(limit: int) -> None:
+    with pytest.raises(PipelineError, match="expected a positive number of bytes"):
+        develop().run(synthetic_frame(), max_memory=limit)
 
 
 def test_too_little_memory_is_an_error_that_says_how_much_is_needed() -> None:
@@ -469,4 +492,5 @@ def test_a_process_may_meet_more_sizes_and_pipelines_than_dynamos_default_of_eig
 
 def test_whole_frame_stages_that_need_no_memory_run_under_any_limit() -> None:
     frame = synthetic_frame(Space.MOSAIC, 64, 80)
-    assert Pipeline([Crop(), Orient(), Demosaic("superpixel")]).run(frame, max_memory=1).space is Space.CAMERA
+    for stages in ([Crop(), Demosaic("superpixel")], [Orient()]):
+        Pipeline(stages).run(frame, max_memory=1)
