@@ -1,0 +1,332 @@
+"""Photon transfer: the converter's gain from how variance grows with light.
+
+variance = K * signal + dark variance, per site. Variance is taken over captures of one scene, so that whatever stays
+from frame to frame drops out, within rows, so that row noise does too, and in blocks, so that each has one signal.
+
+References:
+    Janesick (2007), Photon Transfer.
+    EMVA Standard 1288, release 4.0 (2021), chapters 2 and 6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from rawpipe import Quantity
+from rawpipe.calibration.mosaics import Bools, Doubles, Floats, Mosaics, laid_out, site, strips
+from rawpipe.calibration.shading import laid_out_map, smooth_map
+from rawpipe.calibration.variance import means_of, residuals
+
+BLOCK = 16
+"""Photosites of one kind in the side of a block."""
+
+_CLIPPED_IN_BLOCK = 0.05
+_CLEARANCE = 4.0  # standard deviations that a block's mean must stay below saturation
+_HUBER = 2.5
+_PRECISE = 0.01
+_CHANCE = 0.01  # of doubting a good fit
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Captures of one light level, in blocks of one site each; arrays are per site R, Gr, Gb, B.
+
+    Args:
+        captures: how many.
+        exposure_s: their exposure time, None if unknown.
+        mean_dn: signal above black of every used block.
+        variance_dn2: variance over captures, rows' offsets left out.
+        pixels: pixels that a block's variance comes from, times the degrees of freedom of each.
+        clipped: share of pixels at saturation, per site (4).
+        light: mean of every capture relative to the first (n).
+        response: mean over captures of the whole level, smooth and relative to its site's mean (4, h, w).
+        pattern: relative standard deviation of pixels that stays from capture to capture, per site (4).
+    """
+
+    captures: int
+    exposure_s: float | None
+    mean_dn: tuple[Doubles, ...]
+    variance_dn2: tuple[Doubles, ...]
+    pixels: tuple[Doubles, ...]
+    clipped: Doubles
+    light: Doubles
+    response: Floats
+    pattern: Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One light level in the fit, per site (4): NaN where a site has no usable block.
+
+    Args:
+        exposure_s: exposure time, None if unknown.
+        mean_dn: signal above black.
+        variance_dn2: variance at that signal.
+        error_dn2: its standard error.
+        gain: gain that this level alone gives, in DN per electron.
+        gain_se: its standard error, the black's drift included.
+        weight: share that the robust fit gave it, 0 to 1.
+        held_out: variance found here, divided by what the fit to all other levels predicts.
+        held_out_se: its standard error.
+    """
+
+    exposure_s: float | None
+    mean_dn: Doubles
+    variance_dn2: Doubles
+    error_dn2: Doubles
+    gain: Doubles
+    gain_se: Doubles
+    weight: Doubles
+    held_out: Doubles
+    held_out_se: Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class PhotonTransfer:
+    """The fit of one ISO.
+
+    Args:
+        gain_dn_per_e: K per site (4).
+        dark_variance_dn2: variance without light per site (4), and its standard error.
+        levels: the light levels in rising order.
+        held_out: of the level that fits worst to all others, its variance divided by their prediction, per site (4).
+    """
+
+    gain_dn_per_e: Quantity
+    dark_variance_dn2: Doubles
+    dark_variance_se: Doubles
+    levels: tuple[Level, ...]
+    held_out: Quantity
+
+
+def measure_level(
+    mosaics: Mosaics, black: Doubles, defects: Bools, saturation: float, exposure_s: float | None = None
+) -> Blocks:
+    """Signal and variance in blocks, of captures of one scene and exposure.
+
+    Args:
+        mosaics: two captures or more.
+        black: level without light per site R, Gr, Gb, B (4), in counts.
+        defects: pixels to leave out (H, W).
+        saturation: count at which the sensor saturates.
+        exposure_s: exposure time.
+    """
+    n, height, width = mosaics.shape
+    cfa = mosaics.cfa
+    means = means_of(mosaics)
+    pedestal = laid_out(black, cfa, height, width).astype(np.float32)
+    signal = means.mean - pedestal
+    saturated, light = _overview(mosaics, pedestal, defects, saturation)
+    good = ~(defects | saturated)
+    collected: list[list[list[Doubles]]] = [[[], [], []] for _ in range(4)]
+    excess = light / light.mean() - 1
+    for part in residuals(mosaics, means.mean, good, light=(excess, signal), multiple=2 * BLOCK):
+        rows = slice(part.top, part.top + part.good.shape[0])
+        free = 1 - 1 / np.maximum(part.good.sum(axis=1, keepdims=True), 2)
+        for s in range(4):
+            kept = site(part.good, part.cfa, s)
+            count = _in_blocks(kept)
+            squares = np.square(site(part.values, part.cfa, s), dtype=np.float64).sum(axis=0)
+            variance = _in_blocks(squares / site(np.broadcast_to(free, part.good.shape), part.cfa, s))
+            level = _in_blocks(np.where(kept, site(signal[rows], part.cfa, s), 0))
+            full = _in_blocks(np.ones_like(kept))
+            lost = _in_blocks(site(saturated[rows], part.cfa, s))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                mean, spread = level / count, variance / (count * (n - 1))
+                clear = mean + black[s] + _CLEARANCE * np.sqrt(spread) < saturation
+            used = (count > BLOCK**2 / 2) & (lost <= _CLIPPED_IN_BLOCK * full) & clear
+            for kind, values in zip(collected[s], (mean, spread, count * (n - 1)), strict=True):
+                kind.append(values[used])
+    mean_dn, variance_dn2, pixels = (tuple(np.concatenate(one[k]) for one in collected) for k in range(3))
+    response, pattern = _fixed(signal, good, cfa, variance_dn2, n)
+    clipped = np.array([site(saturated, cfa, s).mean() for s in range(4)])
+    return Blocks(n, exposure_s, mean_dn, variance_dn2, pixels, clipped, light / light[0], response, pattern)
+
+
+def _overview(mosaics: Mosaics, pedestal: Floats, defects: Bools, saturation: float) -> tuple[Bools, Doubles]:
+    """Pixels that any capture saturates (H, W), and the mean signal of each capture over the others (n)."""
+    saturated = np.empty(mosaics.shape[1:], bool)
+    total, pixels = np.zeros(mosaics.shape[0]), 0
+    for top, bottom in strips(mosaics, 2):
+        counts = mosaics.rows(top, bottom)
+        saturated[top:bottom] = (counts >= saturation).any(axis=0)
+        good = ~(saturated[top:bottom] | defects[top:bottom])
+        total += np.where(good, counts - pedestal[top:bottom], 0).sum(axis=(1, 2), dtype=np.float64)
+        pixels += int(good.sum())
+    return saturated, np.maximum(total / max(pixels, 1), 1e-9)
+
+
+def _fixed(signal: Floats, good: Bools, cfa: str, variance: Sequence[Doubles], n: int) -> tuple[Floats, Doubles]:
+    """Smooth response relative to its mean (4, h, w), and the pixels' own relative pattern (4)."""
+    smooth = smooth_map(signal, good, cfa)
+    rest = signal - laid_out_map(smooth, cfa, *signal.shape)
+    pattern = np.full(4, math.nan)
+    for s in range(4):
+        kept = site(good, cfa, s)
+        if len(variance[s]):
+            own = site(rest, cfa, s)[kept].var(dtype=np.float64) - variance[s].mean() / n
+            pattern[s] = math.sqrt(max(own, 0.0)) / site(signal, cfa, s)[kept].mean(dtype=np.float64)
+    return smooth / smooth.mean(axis=(1, 2), keepdims=True), pattern
+
+
+def _in_blocks(values: NDArray[Any]) -> Doubles:
+    """Sums over blocks of (h, w)."""
+    rows, columns = (np.arange(0, length, BLOCK) for length in values.shape)
+    return np.asarray(np.add.reduceat(np.add.reduceat(values.astype(np.float64), rows, axis=0), columns, axis=1))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Variance over signal of one site: slope, its standard error, intercept, and the weight of every level."""
+
+    gain: float
+    error: float
+    dark: float
+    weight: Doubles
+
+
+def fit_transfer(
+    levels: Sequence[Blocks], dark: tuple[Doubles, Doubles] | None, drift_dn: float = 0.0
+) -> PhotonTransfer:
+    """Fit the gain of one ISO to its light levels.
+
+    Args:
+        levels: blocks of every level, two levels or more if there are no dark frames.
+        dark: variance without light per site (4) and its standard error (4); None to find it from the flats.
+        drift_dn: standard deviation of a frame's black, which makes signals uncertain.
+    """
+    levels = sorted(levels, key=lambda one: float(np.mean([m.mean() if len(m) else 0.0 for m in one.mean_dn])))
+    sites = [_fit_site(levels, s, None if dark is None else (dark[0][s], dark[1][s]), drift_dn) for s in range(4)]
+    lines = [line for line, _ in sites]
+    points = []
+    for i, level in enumerate(levels):
+        columns = np.array([rows[i] for _, rows in sites])
+        points.append(Level(level.exposure_s, *columns.T))
+    n = min(int(sum(level.pixels[s].sum() for level in levels)) for s in range(4))
+    held_out = _held_out(points)
+    return PhotonTransfer(
+        _gain(lines, points, held_out, n, dark is not None),
+        np.array([line.dark for line in lines]),
+        np.full(4, math.nan) if dark is None else dark[1],
+        tuple(points),
+        held_out,
+    )
+
+
+def _fit_site(
+    levels: Sequence[Blocks], s: int, dark: tuple[float, float] | None, drift: float
+) -> tuple[_Line, Doubles]:
+    """The line of one site, and for every level: signal, variance, error, gain, its error, weight, held out, error."""
+    sums = np.array([_level(one.mean_dn[s], one.variance_dn2[s], one.pixels[s], dark) for one in levels])
+    signal, variance, error = sums.T
+    shake = np.array([drift / math.sqrt(one.captures) for one in levels])
+    whole = _robust_line(signal, variance, error, shake, dark)
+    rows = np.full((len(levels), 8), math.nan)
+    for i in range(len(levels)):
+        if not np.isfinite(signal[i]):
+            continue
+        own = (variance[i] - whole.dark) / signal[i]
+        own_se = math.hypot(error[i], whole.gain * shake[i]) / signal[i]
+        rows[i, :6] = signal[i], variance[i], error[i], own, own_se, whole.weight[i]
+        others = np.delete(np.arange(len(levels)), i)
+        if np.isfinite(signal[others]).sum() < (1 if dark is not None else 2):
+            continue
+        rest = _robust_line(signal[others], variance[others], error[others], shake[others], dark)
+        predicted = rest.dark + rest.gain * signal[i]
+        doubt = math.sqrt(error[i] ** 2 + (rest.gain * shake[i]) ** 2 + (rest.error * signal[i]) ** 2)
+        rows[i, 6:] = variance[i] / predicted, doubt / predicted
+    return whole, rows
+
+
+def _level(mean: Doubles, variance: Doubles, pixels: Doubles, dark: tuple[float, float] | None) -> list[float]:
+    """Signal, variance and its standard error of a level; blocks weigh by how well their variance is known."""
+    if len(mean) < 8 or mean.mean() <= 0:
+        return [math.nan] * 3
+    floor = dark[0] if dark is not None else 0.0
+    slope = max((np.average(variance, weights=pixels) - floor) / np.average(mean, weights=pixels), 1e-12)
+    weight = pixels / np.square(floor + slope * np.maximum(mean, 0))
+    weight /= weight.sum()
+    signal = float(weight @ mean)
+    rest = variance - floor - slope * mean
+    return [signal, floor + slope * signal + float(weight @ rest), math.sqrt(float(np.square(weight * rest).sum()))]
+
+
+def _robust_line(
+    signal: Doubles, variance: Doubles, error: Doubles, shake: Doubles, dark: tuple[float, float] | None
+) -> _Line:
+    """Weighted least squares over the levels; one that lies off loses weight (Huber)."""
+    seen = np.isfinite(signal)
+    huber = np.where(seen, 1.0, 0.0)
+    x, y = np.where(seen, signal, 0.0), np.where(seen, variance, 0.0)
+    if seen.sum() < (1 if dark is not None else 2):
+        return _Line(math.nan, math.nan, math.nan, huber)
+    gain = float(np.sum(y) / np.sum(x))
+    for _ in range(30):
+        sigma = np.where(seen, np.hypot(error, gain * shake), 1.0)
+        weight = huber / sigma**2
+        if dark is not None:
+            floor, error2 = dark[0], 1 / (weight @ x**2)
+            new = float(weight @ (x * (y - floor)) * error2)
+            error2 += (dark[1] * (weight @ x) * error2) ** 2
+        else:
+            centre = weight @ x / weight.sum()
+            error2 = 1 / (weight @ (x - centre) ** 2)
+            new = float(weight @ ((x - centre) * y) * error2)
+            floor = float(weight @ y / weight.sum() - new * centre)
+        off = np.abs(y - floor - new * x) / sigma
+        huber = np.where(seen, np.minimum(1.0, _HUBER / np.maximum(off, 1e-12)), 0.0)
+        if abs(new - gain) < 1e-9 * abs(gain):
+            break
+        gain = new
+    free = seen.sum() - (1 if dark is not None else 2)
+    excess = float((huber * off**2).sum() / free) if free > 0 else 1.0
+    return _Line(new, math.sqrt(error2 * max(excess, 1.0)), floor, huber)
+
+
+def _held_out(points: Sequence[Level]) -> Quantity:
+    """The level, per site, whose variance lies furthest from what the fit to all other levels predicts, as a ratio.
+
+    Its interval allows for having looked at all levels of all sites, so that chance alone seldom leads out of it.
+    """
+    ratios, errors = (np.array([getattr(one, name) for one in points]) for name in ("held_out", "held_out_se"))
+    seen = np.isfinite(ratios)
+    if not seen.any(axis=0).all():
+        return Quantity.missing("too few light levels to check the fit on one that it doesn't know: add levels")
+    z = np.where(seen, np.abs(ratios - 1) / errors, -1.0)
+    worst = z.argmax(axis=0)
+    value, error = ratios[worst, range(4)], errors[worst, range(4)]
+    reach = norm.ppf(1 - _CHANCE / 2 / seen.sum()) * error
+    off = (np.abs(value - 1) > reach) & (np.abs(value - 1) > _PRECISE)  # less than a percent is no reason to doubt
+    why = None
+    if off.any():
+        s = int(np.argmax(off))
+        why = (
+            f"the level at {points[worst[s]].mean_dn[s]:.0f} DN has {value[s]:.3f} of the variance that the others "
+            "predict: nonlinear, clipped, or unsteady light; add levels, or leave that one out"
+        )
+    ends = tuple((float(v - r), float(v + r)) for v, r in zip(value, reach, strict=True))
+    return Quantity(tuple(value.tolist()), ends, int(seen.sum(axis=0).min()), why is None, why)
+
+
+def _gain(lines: Sequence[_Line], points: Sequence[Level], held_out: Quantity, n: int, darks: bool) -> Quantity:
+    if not all(math.isfinite(line.gain) and line.gain > 0 for line in lines):
+        return Quantity.missing(
+            "no light level has usable blocks: flats are saturated, dark or textured; "
+            "add pairs of flats between 5 and 80 % of the range"
+        )
+    ends = tuple((line.gain - 1.96 * line.error, line.gain + 1.96 * line.error) for line in lines)
+    why = None
+    if not all(line.error <= _PRECISE * line.gain for line in lines):
+        why = "known to no better than 1 %: add flats, best between 20 and 80 % of the range"
+    elif not darks:
+        why = "no dark frames: black and read noise were taken from the file and the flats; add darks"
+    elif not held_out.reliable:
+        why = held_out.why
+    return Quantity(tuple(line.gain for line in lines), ends, n, why is None, why)

@@ -1,0 +1,128 @@
+"""Analysis of variance over captures of one scene: pixels, frames, rows of a frame, and what remains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rawpipe import bayer
+from rawpipe.calibration.mosaics import Bools, Doubles, Floats, Mosaics, site, strips
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Of every pixel (H, W): its mean over the captures, and the same without its largest and smallest value."""
+
+    mean: Floats
+    trimmed: Floats
+    at_zero: Doubles
+    """Share of counts at the converter's lower end, per site (4)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """A strip: rows from `top`, its phase, its good pixels (h, W), and per capture what pixel and row don't explain.
+
+    `values` (n, h, W) = counts - mean of the pixel - mean deviation of its row in that capture, 0 at bad pixels.
+    `offsets` (n, h) = that mean deviation.
+    """
+
+    top: int
+    cfa: str
+    good: Bools
+    values: Floats
+    offsets: Floats
+    at_zero: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class Variance:
+    """Of all captures together.
+
+    Args:
+        pixels: good pixels per site (4).
+        within_dn2: variance over captures within rows, per site (4).
+        degrees: its degrees of freedom (4).
+        frames_dn: mean of every capture per site (n, 4).
+        offsets_dn: mean deviation of every row in every capture (n, H); sums to 0 over captures.
+        in_row: good pixels of a row, on average.
+    """
+
+    pixels: Doubles
+    within_dn2: Doubles
+    degrees: Doubles
+    frames_dn: Doubles
+    offsets_dn: Doubles
+    in_row: float
+
+
+def means_of(mosaics: Mosaics, zero: float = 0.0) -> Means:
+    """Means over the captures; counts at or below `zero` are clipped."""
+    n, height, width = mosaics.shape
+    mean, trimmed = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    clipped = np.zeros(4)
+    for top, bottom in strips(mosaics, 2):
+        counts = mosaics.rows(top, bottom)
+        total = counts.sum(axis=0, dtype=np.float64)
+        mean[top:bottom] = total / n
+        ends = counts.max(axis=0).astype(np.float64) + counts.min(axis=0)
+        trimmed[top:bottom] = (total - ends) / (n - 2) if n > 4 else total / n
+        at_zero = (counts <= zero).mean(axis=0) * ((bottom - top) / height)
+        clipped += [site(at_zero, bayer.rephase(mosaics.cfa, top, 0), s).mean() for s in range(4)]
+    return Means(mean, trimmed, clipped)
+
+
+def residuals(
+    mosaics: Mosaics,
+    expected: Floats,
+    good: Bools,
+    zero: float = 0.0,
+    *,
+    light: tuple[Doubles, Floats] | None = None,
+    multiple: int = 2,
+) -> Iterator[Residuals]:
+    """Strip by strip, what the pixels' expected counts (H, W) and the rows of each capture leave unexplained.
+
+    Args:
+        mosaics: n captures.
+        expected: expected count of every pixel (H, W).
+        good: pixels to use (H, W).
+        zero: counts at or below it are clipped.
+        light: relative excess of light in every capture (n) and mean signal above black (H, W), to be taken off too.
+        multiple: strips are as high as a multiple of this many rows.
+    """
+    for top, bottom in strips(mosaics, multiple):
+        counts, kept = mosaics.rows(top, bottom), good[top:bottom]
+        values = counts - expected[top:bottom]
+        if light is not None:
+            values -= light[0].astype(np.float32)[:, None, None] * light[1][top:bottom]
+        values = np.where(kept, values, np.float32(0))
+        in_row = np.maximum(kept.sum(axis=1), 1)
+        offsets = (values.sum(axis=2, dtype=np.float64) / in_row).astype(np.float32)
+        values = np.where(kept, values - offsets[..., None], np.float32(0))
+        yield Residuals(top, bayer.rephase(mosaics.cfa, top, 0), kept, values, offsets, counts <= zero)
+
+
+def analyse(mosaics: Mosaics, mean: Floats, good: Bools) -> Variance:
+    """The analysis of variance; with one capture `within_dn2` has no degrees of freedom and is 0."""
+    n, height, _ = mosaics.shape
+    pixels, within, degrees = np.zeros(4), np.zeros(4), np.zeros(4)
+    frames = np.zeros((n, 4))
+    offsets = np.empty((n, height))
+    for part in residuals(mosaics, mean, good):
+        rows = slice(part.top, part.top + part.good.shape[0])
+        offsets[:, rows] = part.offsets
+        free = np.broadcast_to(1 - 1 / np.maximum(part.good.sum(axis=1, keepdims=True), 1), part.good.shape)
+        level = np.where(part.good, mean[rows], 0)
+        for s in range(4):
+            kept, values = site(part.good, part.cfa, s), site(part.values, part.cfa, s)
+            pixels[s] += kept.sum()
+            within[s] += np.square(values).sum(dtype=np.float64)
+            degrees[s] += (n - 1) * (kept * site(free, part.cfa, s)).sum()
+            y = bayer.offset(part.cfa, s)[0]
+            shifted = (part.offsets[:, y::2] * kept.sum(axis=1)).sum(axis=1, dtype=np.float64)
+            frames[:, s] += values.sum(axis=(1, 2), dtype=np.float64) + shifted + site(level, part.cfa, s).sum()
+    variance = within / np.maximum(degrees, 1.0)
+    return Variance(pixels, variance, degrees, frames / np.maximum(pixels, 1), offsets, good.sum() / height)
