@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from rawpipe import bayer
 from rawpipe._errors import ProfileError
 from rawpipe._frame import Frame
+from rawpipe._from_profile import Lacking
 from rawpipe._profile import CameraProfile
 
 
@@ -75,23 +77,8 @@ class SiteMap:
     columns: Axis
 
     @classmethod
-    def of(cls, profile: CameraProfile, name: str, frame: Frame) -> SiteMap:
-        """A map of a profile made ready for a frame.
-
-        Raises:
-            ProfileError: the profile lacks the map, or is of another sensor than the frame.
-        """
-        if name not in profile.maps:
-            raise ProfileError(
-                f"the profile of {profile.name} has no {name}; add the captures that it is made of, run "
-                "`rawpipe calibrate` again, and keep the .npz beside the .json"
-            )
-        check_same_sensor(profile, frame)
-        points = torch.from_numpy(profile.maps[name]).to(torch.float32)
-        if points.ndim != 3 or len(points) != 4:
-            raise ProfileError(
-                f"the profile of {profile.name} has {name} of shape {tuple(points.shape)}; expected (4, h, w)"
-            )
+    def of(cls, points: Tensor, frame: Frame) -> SiteMap:
+        """A map (4, h, w) made ready for a frame."""
         top, left, bottom, right = frame.shot.active_area
         height, width = frame.shot.size
         rows, columns = (
@@ -115,6 +102,31 @@ class SiteMap:
             west, east = line[:, x.low], line[:, x.high]
             field[dy::2, dx::2] = west + (east - west) * x.fraction
         return field
+
+
+def map_of(profile: CameraProfile, name: str) -> Tensor:
+    """A map of a profile per site (4, h, w), float32.
+
+    Raises:
+        ProfileError: the profile lacks it, or it isn't such a map.
+    """
+    if name not in profile.maps:
+        raise Lacking(
+            f"the profile of {profile.name} has no {name}; add the captures that it is made of, run "
+            "`rawpipe calibrate` again, and keep the .npz beside the .json"
+        )
+    points = torch.from_numpy(profile.maps[name]).to(torch.float32)
+    if points.ndim != 3 or len(points) != 4 or not points.numel() or not points.isfinite().all():
+        raise ProfileError(
+            f"the profile of {profile.name} has {name} of shape {tuple(points.shape)}; expected (4, h, w), all finite: "
+            "run `rawpipe calibrate` again"
+        )
+    return points
+
+
+def digest(*maps: Tensor) -> str:
+    """Twelve hex digits that tell maps apart."""
+    return hashlib.sha256(b"".join(one.contiguous().numpy().tobytes() for one in maps)).hexdigest()[:12]
 
 
 def check_same_sensor(profile: CameraProfile, frame: Frame) -> None:

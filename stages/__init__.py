@@ -12,9 +12,11 @@ from rawpipe import _registry
 if TYPE_CHECKING:  # for type checkers and editors, which don't read entry points
     from rawpipe.stages.black_level import BlackLevel as BlackLevel
     from rawpipe.stages.color import ColorTransform as ColorTransform
+    from rawpipe.stages.dark_shading import DarkShading as DarkShading
     from rawpipe.stages.defect_pixels import DefectPixels as DefectPixels
     from rawpipe.stages.demosaic import Demosaic as Demosaic
     from rawpipe.stages.exposure import Exposure as Exposure
+    from rawpipe.stages.flat_field import FlatField as FlatField
     from rawpipe.stages.geometry import Crop as Crop
     from rawpipe.stages.geometry import Orient as Orient
     from rawpipe.stages.highlights import ClipHighlights as ClipHighlights
