@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from rawpipe import Frame, Space, StageError, bayer
+from rawpipe import CameraProfile, Frame, Space, StageError, bayer
+from rawpipe._from_profile import NONE, Lacking, checked, use
+from rawpipe._on_sensor import check_same_sensor
 from rawpipe.stages.defect_pixels import defect_map
 from rawpipe.stages.defect_pixels.kernels import PASSES, mean_of_nine, neighbours, repaired
 
@@ -35,15 +37,19 @@ class DefectPixels:
         detect: whether to look for defects beside those of the map.
         pixels: row and column of known defects in the whole sensor, or the path of a file with them, see
             `defect_map.read`.
+        profile: where more of them come from: "auto", the camera's own profile if there is one with a map of defects;
+            the path of one; a `CameraProfile`; or "none". The history holds the pixels, and "none".
 
     Raises:
         StageError: the pixels aren't on this sensor.
         FormatError: the file can't be read.
+        ProfileError: a profile that was named can't be read, lacks the map, or is of another sensor.
     """
 
     threshold: float = 5.0
     detect: bool = True
     pixels: tuple[tuple[int, int], ...] | str = ()
+    profile: CameraProfile | str = "auto"
     _known: Tensor | None = field(default=None, repr=False, compare=False)
 
     takes = Space.SENSOR | Space.MOSAIC
@@ -57,6 +63,7 @@ class DefectPixels:
         given = self.pixels
         pixels = os.fspath(given) if isinstance(given, str | os.PathLike) else defect_map.checked(given)
         object.__setattr__(self, "pixels", pixels)
+        object.__setattr__(self, "profile", checked(self.profile))
 
     @property
     def halo(self) -> int:
@@ -66,6 +73,8 @@ class DefectPixels:
     def measure(self, frame: Frame, /) -> DefectPixels:
         """Read the map, and get it ready on the frame's device."""
         pixels = defect_map.read(self.pixels) if isinstance(self.pixels, str) else self.pixels
+        measured, _, _ = use(self.profile, frame, lambda profile: (_of_profile(profile, frame), ""))
+        pixels = defect_map.checked((*pixels, *(measured or ())))
         height, width = frame.shot.size
         for y, x in pixels:
             if y >= height or x >= width:
@@ -74,7 +83,7 @@ class DefectPixels:
                     "is the map of another camera?"
                 )
         known = torch.tensor(pixels, dtype=torch.long, device=frame.device).reshape(-1, 2)
-        return replace(self, pixels=pixels, _known=known)
+        return replace(self, pixels=pixels, profile=NONE, _known=known)
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""
@@ -100,6 +109,18 @@ class DefectPixels:
         # a quarter: three deviations of a mean of eight, so that noise beside a defect doesn't save it
         alone = shared < (threshold / 4).clamp(least, most)
         return torch.where(beyond & alone, median, data)
+
+
+def _of_profile(profile: CameraProfile, frame: Frame) -> defect_map.Pixels:
+    """The profile's defects in the frame's whole sensor."""
+    if "defects" not in profile.maps:
+        raise Lacking(
+            f"the profile of {profile.name} has no map of defects; add darks and run `rawpipe calibrate` again, and "
+            "keep the .npz beside the .json"
+        )
+    check_same_sensor(profile, frame)
+    top, left, *_ = frame.shot.active_area
+    return tuple((top + y, left + x) for y, x in defect_map.checked(profile.maps["defects"]))
 
 
 def _sigma(frame: Frame, signal: Tensor, spread: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rawpipe import FormatError, Frame, Noise, Pipeline, PipelineError, Space, StageError, bayer
+from rawpipe import FormatError, Frame, Noise, Pipeline, PipelineError, ProfileError, Space, StageError, bayer
 from rawpipe.stages import DefectPixels
 from rawpipe.stages.defect_pixels import kernels
 from rawpipe.testing import check_stage, synthetic_frame
@@ -338,3 +338,29 @@ def test_a_threshold_that_is_none_is_refused(threshold: Any) -> None:
 def test_the_network_sorts() -> None:
     values = torch.rand(8, 5000, generator=torch.Generator().manual_seed(5))
     assert torch.equal(torch.stack(kernels._sorted(list(values))), values.sort(dim=0).values)
+
+
+# The camera's profile
+
+
+def test_the_profile_of_the_camera_gives_its_defects(profile_of: Any, profiles: Path) -> None:
+    frame = synthetic_frame(Space.SENSOR)
+    places = on_sensor((3, 4), (10, 11), (10, 13))
+    expected = DefectPixels(pixels=places, profile="none")(frame)
+    assert torch.equal(DefectPixels(profile=profile_of())(frame).data, expected.data)
+    profile_of().write(profiles / "mine.json")
+    result = Pipeline(["defect_pixels"])(frame)
+    assert torch.equal(result.data, expected.data)
+    assert result.history[0].parameters["pixels"] == places
+    (profiles / "mine.json").unlink()
+    assert torch.equal(Pipeline.from_history(result.history)(frame).data, result.data)
+    more = DefectPixels(pixels=((6, 38),), profile=profile_of()).measure(frame)
+    assert more.pixels == ((6, 38), *places)
+
+
+def test_a_profile_without_defects_is_an_error_only_when_it_is_named(profile_of: Any, profiles: Path) -> None:
+    frame, bare = synthetic_frame(Space.SENSOR), profile_of(stored={})
+    with pytest.raises(ProfileError, match="no map of defects.*rawpipe calibrate"):
+        DefectPixels(profile=bare)(frame)
+    bare.write(profiles / "mine.json")
+    assert torch.equal(DefectPixels()(frame).data, DefectPixels(profile="none")(frame).data)
