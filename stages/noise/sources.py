@@ -1,0 +1,69 @@
+"""Where noise numbers can come from: the camera's profile, the DNG's tag, the picture itself. All in DN above black."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import torch
+
+from rawpipe import CameraProfile, Frame, NoiseModel, ProfileError, StageError
+
+_OTHER_DEPTH = 1.5  # white of the frame and of the profile apart by more than this: counts of another bit depth
+
+
+def from_profile(profile: CameraProfile, frame: Frame, iso: float | None) -> NoiseModel:
+    """What a profile says of the frame's ISO.
+
+    Raises:
+        ProfileError: the ISO is unknown or out of range, or the counts are of another bit depth.
+    """
+    if iso is None:
+        raise ProfileError("got a frame that doesn't say its ISO; give it: NoiseCalibration(profile, iso=...)")
+    return checked(profile.at(iso), frame)
+
+
+def checked(model: NoiseModel, frame: Frame) -> NoiseModel:
+    """A model, if it is of one sensor and its counts can be the frame's.
+
+    Raises:
+        ProfileError: they can't.
+        StageError: it is of several sensors.
+    """
+    if model.batch_shape:
+        raise StageError(f"got noise of {tuple(model.batch_shape)} sensors; expected one: NoiseCalibration(model[0])")
+    range_dn = float((frame.shot.white - frame.pedestal.cpu()).min())
+    saturation = float(model.saturation_dn.min())
+    if saturation < float("inf") and not 1 / _OTHER_DEPTH < range_dn / saturation < _OTHER_DEPTH:
+        raise ProfileError(
+            f"got a frame of {range_dn:g} DN from black to white; the noise of {model.camera or 'the camera'} is of "
+            f"{saturation:g} DN: counts of another bit depth. Make a profile of such files with `rawpipe calibrate`"
+        )
+    return model
+
+
+def from_tag(frame: Frame) -> NoiseModel | None:
+    """The DNG's NoiseProfile, None if there is none: variance S x + O of values from 0 to 1. Row noise isn't in it."""
+    if not frame.shot.noise_profile:
+        return None
+    pairs = torch.tensor(frame.shot.noise_profile).reshape(-1, 2)
+    pairs = pairs.expand(3, 2) if len(pairs) != 3 else pairs
+    slope, offset = pairs[[0, 1, 1, 2]].clamp(min=0).unbind(1)
+    if not (slope > 0).all():
+        return None
+    scale = frame.shot.scale_dn
+    return NoiseModel(
+        gain_dn_per_e=slope * scale, read_sigma_dn=offset.sqrt() * scale, source="NoiseProfile tag of the DNG"
+    )
+
+
+def from_picture(frame: Frame) -> NoiseModel:
+    """The blind estimate of the picture itself.
+
+    Raises:
+        StageError: the picture doesn't show its noise.
+    """
+    if find_spec("rawpipe._blind") is None:
+        raise StageError("the picture's own noise can't be estimated yet")
+    model: NoiseModel = import_module("rawpipe._blind").blind_noise(frame)
+    return model
