@@ -1,10 +1,9 @@
-"""Frame: a picture with its meaning. Space, Noise, Color and Step: what a frame is made of besides its Shot."""
+"""Frame: a picture with its meaning; and its Noise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from enum import Flag, auto
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from typing import Any
 
@@ -14,37 +13,9 @@ from torch import Tensor
 from rawpipe import bayer
 from rawpipe._errors import FrameError
 from rawpipe._shot import Box, Shot
-
-
-class Space(Flag):
-    """Meaning and unit of a frame's numbers. A stage that takes several joins them: `Space.MOSAIC | Space.CAMERA`."""
-
-    SENSOR = auto()
-    """(..., H, W) raw counts in DN, black included."""
-    MOSAIC = auto()
-    """(..., H, W) linear, black = 0, saturation = 1; values below 0 and above 1 are kept."""
-    CAMERA = auto()
-    """(..., 3, H, W) linear camera RGB, black = 0."""
-    RGB = auto()
-    """(..., 3, H, W) RGB with the primaries and transfer curve that `Frame.color` names."""
-
-    @property
-    def is_mosaic(self) -> bool:
-        """Whether frames in this space have a CFA."""
-        return self in (Space.SENSOR, Space.MOSAIC)
-
-    @property
-    def label(self) -> str:
-        """The name, or the names joined with "or"."""
-        return " or ".join(one.name or "" for one in self)
-
-
-@dataclass(frozen=True)
-class Color:
-    """Primaries and transfer curve of RGB pixels, by their names in `rawpipe.colorimetry`."""
-
-    space: str
-    curve: str = "linear"
+from rawpipe._space import Color as Color
+from rawpipe._space import Space as Space
+from rawpipe._space import Step as Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +63,6 @@ class Noise:
         return Noise(fn(self.shot), fn(self.read), fn(self.row))
 
 
-@dataclass(frozen=True)
-class Step:
-    """A stage that ran: its name, its parameters with measured numbers resolved, and who provided it.
-
-    `seconds` is the time it took, None where stages were fused into one; it doesn't count in comparisons.
-    """
-
-    name: str
-    parameters: Mapping[str, Any]
-    provider: str = ""
-    seconds: float | None = field(default=None, compare=False)
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Frame:
     """A picture, or a stack of them in the leading dimensions, with everything needed to understand its numbers.
@@ -147,47 +105,92 @@ class Frame:
     history: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, Tensor):
+            raise FrameError(f"got {type(self.data).__name__} as data; expected a tensor, see Frame.from_array")
         shape = tuple(self.data.shape)
+        got = f"got {self.space.label} data {shape} and cfa {self.cfa!r}"
         if self.space.is_mosaic:
             if self.cfa is None or len(shape) < 2:
-                raise FrameError(
-                    f"got {self.space.label} data {shape} and cfa {self.cfa!r}; expected (..., H, W) and a phase"
-                )
+                raise FrameError(f"{got}; expected (..., H, W) and a phase")
             bayer.check_phase(self.cfa)
         elif self.cfa is not None or len(shape) < 3 or shape[-3] != 3:
-            raise FrameError(
-                f"got {self.space.label} data {shape} and cfa {self.cfa!r}; expected (..., 3, H, W) and None"
-            )
+            raise FrameError(f"{got}; expected (..., 3, H, W) and None")
         if (self.color is None) == (self.space is Space.RGB):
-            raise FrameError(
-                f"got {self.space.label} with color {self.color}; expected a Color in RGB and None elsewhere"
-            )
-        levels = 4 if self.space.is_mosaic else 3
-        if self.black.shape != (levels,) or self.white.shape != (levels,):
-            raise FrameError(
-                f"got black {tuple(self.black.shape)} and white {tuple(self.white.shape)}; "
-                f"expected {levels} values each in {self.space.label}"
-            )
+            got = f"got {self.space.label} with color {self.color}"
+            raise FrameError(f"{got}; expected a Color in RGB and None elsewhere")
+        n = 4 if self.space.is_mosaic else 3
+        shapes = {"black": (n,), "white": (n,), "pedestal": (n,), "wb": (3,), "exposure_gain": (), "neutral": (3,)}
+        for name, shape in shapes.items():
+            self._cast(name, shape, torch.float32)
+        self._cast("origin", (4,), torch.int64)
+
+    def _cast(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        """Bring a small tensor to the type and device that all frames share, or a float64 promotes the pixels."""
+        values = getattr(self, name)
+        if not isinstance(values, Tensor) or values.shape != shape:
+            got = tuple(getattr(values, "shape", ()))
+            raise FrameError(f"got {name} {got}; expected a tensor of shape {shape} in {self.space.label}")
+        if values.dtype is not dtype or values.device != self.data.device:
+            object.__setattr__(self, name, values.to(self.data.device, dtype))
 
     @classmethod
-    def read(cls, path: str | PathLike[str], **options: Any) -> Frame:
-        """Read a camera file, a DNG, or with `shape`, `dtype` and `cfa` a headless dump. See `rawpipe.io.read`."""
+    def read(
+        cls,
+        path: str | PathLike[str],
+        *,
+        area: str = "active",
+        matrix: object = None,
+        device: torch.device | str = "cpu",
+        shape: tuple[int, int] | None = None,
+        dtype: object = None,
+        cfa: str | None = None,
+        **dump: Any,
+    ) -> Frame:
+        """Read a camera file, a DNG, or with `shape`, `dtype` and `cfa` a headless dump. See `rawpipe.io.raw.read`."""
         from rawpipe.io.raw import read
 
-        return read(path, **options)
+        return read(path, area=area, matrix=matrix, device=device, shape=shape, dtype=dtype, cfa=cfa, **dump)
 
     @classmethod
-    def from_array(cls, array: object, cfa: str | None = None, **options: Any) -> Frame:
-        """A frame around your own pixels, without a copy. See `rawpipe.io.from_array`."""
+    def from_array(
+        cls,
+        array: object,
+        cfa: str | None = None,
+        *,
+        space: Space | None = None,
+        black: object = 0,
+        white: object = None,
+        bits: int | None = None,
+        neutral: object = None,
+        matrix: object = None,
+        noise: object = None,
+        **more: Any,
+    ) -> Frame:
+        """A frame around your own pixels, without a copy. `more`: see `rawpipe.io.array.from_array`."""
         from rawpipe.io.array import from_array
 
-        return from_array(array, cfa, **options)
+        levels: dict[str, Any] = {"black": black, "white": white, "bits": bits, "neutral": neutral, "noise": noise}
+        return from_array(array, cfa, space=space, matrix=matrix, **levels, **more)
 
-    def write(self, path: str | PathLike[str], **options: Any) -> Step:
+    def write(
+        self,
+        path: str | PathLike[str],
+        *,
+        matrix: object = None,
+        headroom: float | None = None,
+        dtype: str | None = None,
+        compression: str | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Step:
         """Write a DNG or a TIFF, by the file's ending; the step returned says what was done. See `rawpipe.io.write`."""
         from rawpipe.io import write
 
-        return write(self, path, **options)
+        options: dict[str, Any] = {"matrix": matrix, "headroom": headroom, "dtype": dtype}
+        return write(self, path, compression=compression, progress=progress, **options)
+
+    def __repr__(self) -> str:
+        parts = (self.space.label, self.cfa, "x".join(map(str, self.data.shape)), self.data.dtype)
+        return f"<Frame {' '.join(str(part) for part in parts if part)} from {self.shot.model!r}>"
 
     @property
     def height(self) -> int:
@@ -210,8 +213,16 @@ class Frame:
         return replace(self, **moved, noise=None if self.noise is None else self.noise.map(fn))
 
     def to(self, device: torch.device | str) -> Frame:
-        """This frame on another device."""
-        return self.map(lambda tensor: tensor.to(device))
+        """This frame on another device.
+
+        Raises:
+            FrameError: it is no device, or can't be used.
+        """
+        try:
+            return self.map(lambda tensor: tensor.to(torch.device(device)))
+        except (TypeError, RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise FrameError(f'got device {device!r}: {reason}; expected one of this machine, such as "cpu"') from error
 
     def cpu(self) -> Frame:
         """This frame on the CPU."""
@@ -223,14 +234,14 @@ class Frame:
 
     def as_type(self, dtype: torch.dtype) -> Frame:
         """This frame with its pixels in another floating type; levels and noise stay float32."""
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise FrameError(f"got {dtype!r}; expected a floating type such as torch.float32")
         return replace(self, data=self.data.to(dtype))
 
     def __getitem__(self, index: int) -> Frame:
         """One frame of a burst or batch."""
         if self.data.ndim <= (2 if self.space.is_mosaic else 3):
-            raise FrameError(
-                f"got index {index} for data {tuple(self.data.shape)}; expected leading dimensions to choose from"
-            )
+            raise FrameError(f"got index {index} for data {tuple(self.data.shape)}; expected a stack of frames")
         return replace(self, data=self.data[index])
 
     def crop(self, top: int, left: int, height: int, width: int) -> Frame:
@@ -256,16 +267,8 @@ class Frame:
 
         None if the maker recommends none, or none of it is in the frame.
         """
-        shot = self.shot
-        if shot.default_crop is None:
-            return None
-        y, x, height, width = self.origin.tolist()
-        scale, corner = (height / shot.size[0], width / shot.size[1]), (y, x)
-        top, left, bottom, right = (
-            round((shot.default_crop[i] + shot.active_area[i % 2]) * scale[i % 2]) - corner[i % 2] for i in range(4)
-        )
-        box = max(top, 0), max(left, 0), min(bottom, self.height), min(right, self.width)
-        return box if box[0] < box[2] and box[1] < box[3] else None
+        y, x, *whole = self.origin.tolist()
+        return self.shot.crop_within((y, x, y + self.height, x + self.width), whole)
 
     def scaled(self, gain: Tensor | float, offset: Tensor | float = 0.0) -> Frame:
         """Change the unit: data * gain + offset, and with it black, white and noise.

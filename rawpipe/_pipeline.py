@@ -54,6 +54,8 @@ class Pipeline:
     ) -> None:
         if isinstance(stages, str):
             raise PipelineError(f"got {stages!r}; expected a list of stages: Pipeline([{stages!r}])")
+        if not isinstance(rows, int) or rows < 1:
+            raise PipelineError(f"got rows={rows!r}; expected 1 or more")
         made = tuple(_recipe.make(stage, {}) if isinstance(stage, str) else stage for stage in stages)
         object.__setattr__(self, "stages", made)
         object.__setattr__(self, "rows", rows)

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
 from rawpipe import _registry
-from rawpipe._errors import PipelineError, unknown
+from rawpipe._errors import PipelineError, RawpipeError, unknown
 from rawpipe._stage import Stage, name_of
 
 SCHEMA = 1
@@ -85,15 +86,47 @@ def make(name: str, parameters: Mapping[str, Any]) -> Stage:
     for parameter in parameters:
         if parameter not in known:
             raise PipelineError(f"stage {name!r}: " + unknown("parameter", parameter, known or ["none"]))
+    values = {k: _tuples(v) for k, v in parameters.items()}
     try:
-        stage: Stage = kind(**{k: _tuples(v) for k, v in parameters.items()})
-    except TypeError as error:
+        stage: Stage = kind(**values)
+    except (TypeError, RawpipeError) as error:
         raise PipelineError(f"stage {name!r}: {error}") from error
+    for parameter, hint in _hints(kind).items():
+        if parameter in values and not _fits(values[parameter], hint):
+            raise PipelineError(f"stage {name!r}: got {parameter} = {values[parameter]!r}; expected {_spelt(hint)}")
     if name_of(stage) != name:
         raise PipelineError(
             f"stage {name!r} is a class named {kind.__name__}; expected the name {name_of(stage)!r} in its entry point"
         )
     return stage
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """Declared types of the parameters; none for a class whose annotations can't be resolved."""
+    try:
+        return get_type_hints(kind)
+    except (NameError, TypeError):
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a declared type. True is no number, 2.5 is no whole number; types unknown here fit."""
+    parts = get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if parts[-1] is Ellipsis:
+            return all(_fits(item, parts[0]) for item in value)
+        return len(value) == len(parts) and all(map(_fits, value, parts))
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    return not isinstance(hint, type) or hint not in (str, bool, NoneType) or isinstance(value, hint)
+
+
+def _spelt(hint: Any) -> str:
+    return str(getattr(hint, "__name__", hint) if get_origin(hint) is None else hint)
 
 
 def _tuples(value: Any) -> Any:

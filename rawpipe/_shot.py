@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from rawpipe._camera_color import CameraColor
-from rawpipe.io.ifd import Tag
+
+if TYPE_CHECKING:
+    from rawpipe.io.ifd import Tag
 
 Box = tuple[int, int, int, int]
 
@@ -98,6 +102,18 @@ class Shot:
         """Camera RGB (3) to take for neutral: as shot, else under D65, else ones."""
         neutral = self.neutral if self.neutral is not None else self.daylight_neutral()
         return torch.ones(3) if neutral is None else neutral.to(torch.float32)
+
+    def crop_within(self, window: Box, whole: Sequence[int]) -> Box | None:
+        """The maker's crop in a window of a frame whose height and width are `whole`: the sensor's, or half of it."""
+        if self.default_crop is None:
+            return None
+        crop, scale = self.default_crop, [whole[i] / self.size[i] for i in (0, 1)]
+        top, left, bottom, right = (
+            round((crop[i] + self.active_area[i % 2]) * scale[i % 2]) - window[i % 2] for i in range(4)
+        )
+        height, width = window[2] - window[0], window[3] - window[1]
+        box = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+        return box if box[0] < box[2] and box[1] < box[3] else None
 
     def upright(self, size: tuple[int, int], default_crop: Box | None) -> Shot:
         """This shot for pixels turned upright: what is tied to the sensor's own rows and columns is gone."""

@@ -98,13 +98,44 @@ def test_one_frame_of_a_batch_is_that_frame() -> None:
     batch = synthetic_frame(Space.SENSOR, batch=(3, 2))
     assert batch[1][0].data.equal(batch.data[1, 0])
     assert [batch[i].data.shape for i in range(3)] == [(2, 34, 40)] * 3
-    with pytest.raises(FrameError, match="expected leading dimensions"):
+    with pytest.raises(FrameError, match="expected a stack of frames"):
         batch[0][0][0]
 
 
 def test_as_type_changes_the_pixels_and_leaves_the_levels() -> None:
     half = synthetic_frame(Space.MOSAIC).as_type(torch.float16)
     assert (half.data.dtype, half.black.dtype) == (torch.float16, torch.float32)
+
+
+def test_small_tensors_become_float32_and_origins_integers() -> None:
+    frame = synthetic_frame(Space.MOSAIC)
+    doubled = replace(
+        frame,
+        **{name: getattr(frame, name).double() for name in ("black", "white", "wb", "exposure_gain", "neutral")},
+        origin=frame.origin.int(),
+    )
+    for f in fields(doubled):
+        value = getattr(doubled, f.name)
+        if isinstance(value, Tensor) and f.name != "data":
+            assert value.dtype is (torch.int64 if f.name == "origin" else torch.float32), f.name
+    assert doubled.scaled(2.0).data.dtype is torch.float32
+
+
+@pytest.mark.parametrize("device", [torch.float16, "warp", "cuda:99", None])
+def test_what_is_no_device_of_this_machine_is_refused(device: object) -> None:
+    with pytest.raises(FrameError, match="expected one of this machine"):
+        synthetic_frame().to(device)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.int32, "float16"])
+def test_as_type_takes_floating_types_only(dtype: object) -> None:
+    with pytest.raises(FrameError, match="expected a floating type"):
+        synthetic_frame().as_type(dtype)  # type: ignore[arg-type]
+
+
+def test_a_frames_repr_is_one_line_without_its_pixels() -> None:
+    said = repr(synthetic_frame(Space.SENSOR, 30, 40, "GBRG"))
+    assert said == "<Frame SENSOR GBRG 30x40 torch.float32 from 'Rawpipe Synthetic'>"
 
 
 @pytest.mark.parametrize(
@@ -116,8 +147,11 @@ def test_as_type_changes_the_pixels_and_leaves_the_levels() -> None:
         ({"space": Space.CAMERA}, r"expected \(..., 3, H, W\) and None"),
         ({"space": Space.CAMERA, "cfa": None}, r"expected \(..., 3, H, W\) and None"),
         ({"color": Color("srgb")}, "expected a Color in RGB and None elsewhere"),
-        ({"black": torch.zeros(3)}, r"got black \(3,\) and white \(4,\); expected 4 values each in SENSOR"),
-        ({"white": torch.ones(())}, r"expected 4 values each in SENSOR"),
+        ({"black": torch.zeros(3)}, r"got black \(3,\); expected a tensor of shape \(4,\) in SENSOR"),
+        ({"data": [1, 2]}, "got list as data; expected a tensor"),
+        ({"wb": torch.ones(4)}, r"got wb \(4,\); expected a tensor of shape \(3,\)"),
+        ({"origin": None}, r"got origin \(\); expected a tensor of shape \(4,\)"),
+        ({"white": torch.ones(())}, r"got white \(\); expected a tensor of shape \(4,\) in SENSOR"),
     ],
 )
 def test_parts_that_contradict_each_other_are_refused(change: dict[str, object], message: str) -> None:

@@ -140,6 +140,12 @@ def test_what_is_no_stage_is_refused(wrong: Any) -> None:
         Pipeline([BlackLevel(), wrong])
 
 
+@pytest.mark.parametrize("rows", [0, -3, 2.5])
+def test_strips_have_rows(rows: Any) -> None:
+    with pytest.raises(PipelineError, match="expected 1 or more"):
+        Pipeline([BlackLevel()], rows=rows)
+
+
 def test_a_single_name_is_not_taken_letter_by_letter() -> None:
     with pytest.raises(PipelineError, match=r"got 'demosaic'; expected a list of stages"):
         Pipeline("demosaic")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from dataclasses import fields
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rawpipe._camera_color import CameraColor
-from rawpipe._errors import FrameError
+from rawpipe._errors import FrameError, unknown
 from rawpipe._frame import Color, Frame, Noise, Space
 from rawpipe._shot import Shot
 
@@ -70,6 +73,8 @@ def from_array(
         raise FrameError(
             f"got {data.dtype} for {space.label}; expected floating numbers where 1 is saturation: divide first"
         )
+    if bits is not None and not (isinstance(bits, Integral) and 1 <= bits <= 32):
+        raise FrameError(f"got bits {bits!r}; expected a whole number from 1 to 32")
     if white is None:
         if space is Space.SENSOR and bits is None:
             raise FrameError(
@@ -80,8 +85,15 @@ def from_array(
     black, white = _levels(black, count, "black"), _levels(white, count, "white")
     if not (white > black).all():
         raise FrameError(f"got black {black.tolist()} and white {white.tolist()}; expected white above black")
+    for name, value in (("iso", iso), ("exposure_s", exposure_s)):
+        if value is not None and not (isinstance(value, Real) and 0 < value < math.inf):
+            raise FrameError(f"got {name} {value!r}; expected a positive number, or None")
+    if shot.get("orientation", 1) not in range(1, 9):
+        raise FrameError(f"got orientation {shot['orientation']!r}; expected EXIF's 1 to 8")
     size = data.shape[-2], data.shape[-1]
-    table = None if linearization is None else torch.as_tensor(linearization, dtype=torch.float32)
+    table = None if linearization is None else _numbers(linearization)
+    if linearization is not None and (table is None or table.ndim != 1):
+        raise FrameError(f"got linearization {linearization!r}; expected the value of each code, in one row")
     facts: dict[str, Any] = {
         "bits": bits or _bits(data, float(white.max())),
         "black": black,
@@ -94,8 +106,14 @@ def from_array(
         "exposure_s": exposure_s,
         "linearization": table,
     }
+    for name in shot:
+        if name not in _SHOT:
+            raise FrameError(unknown("argument", name, sorted(_SHOT)))
     made = Shot(**(facts | shot))
     return frame_of(data, space, cfa=cfa, shot=made, noise=_noise(noise, count), color=color)
+
+
+_SHOT = {f.name for f in fields(Shot)}
 
 
 def frame_of(

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+from torch import Tensor
 
 from rawpipe._camera_color import CameraColor
 from rawpipe._errors import FormatError, RawpipeWarning
@@ -81,6 +82,7 @@ def write_dng(
         RawpipeWarning: something was clipped, or an opcode list had to be left out.
     """
     check(frame)
+    frame = frame.map(Tensor.detach)
     color = CameraColor.given(matrix, frame.shot.color)
     if color is None:
         raise FormatError(

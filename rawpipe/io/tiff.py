@@ -57,7 +57,7 @@ def write_tiff(
     if frame.data.ndim != (2 if frame.space.is_mosaic else 3):
         raise FormatError(f"got a stack of frames {tuple(frame.data.shape)}; expected one: frame[0].write(...)")
     shape = (frame.height, frame.width) if frame.space.is_mosaic else (frame.height, frame.width, 3)
-    strips = _Strips(frame, dtype, compression, progress)
+    strips = _Strips(frame.map(torch.Tensor.detach), dtype, compression, progress)
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     big = size >= _CLASSIC
     tags = [

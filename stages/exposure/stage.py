@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -37,8 +38,11 @@ class Exposure:
     grid = 1
 
     def __post_init__(self) -> None:
-        if self.ev != "auto" and not (isinstance(self.ev, int | float) and abs(self.ev) <= _LIMIT_EV):
+        if isinstance(self.ev, str) and self.ev == "auto":
+            return
+        if isinstance(self.ev, bool) or not (isinstance(self.ev, Real) and abs(self.ev) <= _LIMIT_EV):
             raise StageError(f'got ev={self.ev!r}; expected a number of stops from -16 to 16, or "auto"')
+        object.__setattr__(self, "ev", float(self.ev))  # NumPy's numbers too
 
     @property
     def sees_pixels(self) -> bool:

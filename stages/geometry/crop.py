@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 
 from rawpipe import Frame, Space, StageError
 
@@ -30,8 +31,13 @@ class Crop:
     working_bytes = 0  # a view
 
     def __post_init__(self) -> None:
-        if self.box != "default" and not (isinstance(self.box, tuple) and len(self.box) == 4):
-            raise StageError(f'got box {self.box!r}; expected top, left, bottom, right, or "default"')
+        if isinstance(self.box, str) and self.box == "default":
+            return
+        try:
+            top, left, bottom, right = map(index, self.box)  # NumPy's integers too
+        except (TypeError, ValueError):
+            raise StageError(f'got box {self.box!r}; expected top, left, bottom, right, or "default"') from None
+        object.__setattr__(self, "box", (top, left, bottom, right))
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -46,12 +46,15 @@ class WhiteBalance:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise StageError(unknown("method", self.method, METHODS))
-        if self.gains is not None and not (
-            isinstance(self.gains, tuple)
-            and len(self.gains) == 3
-            and all(isinstance(gain, int | float) and 0 < gain < 1e6 for gain in self.gains)
-        ):
-            raise StageError(f"got gains {self.gains!r}; expected a tuple of three positive numbers for R, G, B")
+        if self.gains is None:
+            return
+        try:
+            red, green, blue = map(float, self.gains)  # a list or an array too
+        except (TypeError, ValueError):
+            red = green = blue = 0.0
+        if isinstance(self.gains, str) or not all(0 < gain < 1e6 for gain in (red, green, blue)):
+            raise StageError(f"got gains {self.gains!r}; expected three positive numbers for R, G, B")
+        object.__setattr__(self, "gains", (red, green, blue))
 
     @property
     def sees_pixels(self) -> bool:

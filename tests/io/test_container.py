@@ -110,6 +110,15 @@ def test_a_headless_dump_needs_shape_dtype_and_cfa(tmp_path: Path):
     assert (frame.cfa, frame.white.tolist(), frame.black.tolist()) == ("GBRG", [16383.0] * 4, [64.0] * 4)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"dtype": "uint99"}, {"dtype": "complex64"}, {"shape": (64,)}, {"shape": (0, 96)}, {"shape": ("a", "b")}]
+)
+def test_a_dump_of_an_impossible_kind_is_refused(tmp_path: Path, wrong: dict):
+    path = saved(tmp_path / "dump.bin", PIXELS.tobytes())
+    with pytest.raises(FormatError, match="got shape="):
+        Frame.read(path, **({"shape": (64, 96), "dtype": "uint16", "cfa": "RGGB", "bits": 14} | wrong))
+
+
 def test_a_big_endian_dump_reads_right(tmp_path: Path):
     path = saved(tmp_path / "dump.bin", PIXELS.astype(">u2").tobytes())
     frame = Frame.read(path, shape=(64, 96), dtype=">u2", cfa="RGGB", white=6143)

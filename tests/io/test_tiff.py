@@ -72,6 +72,21 @@ def test_metadata_history_and_profile_are_in_the_file(tmp_path: Path):
     assert root.tags[34675].raw() == icc_profile(Color("display_p3", "srgb"))
 
 
+@pytest.mark.parametrize("name", ["x.tif", "x.dng"])
+def test_a_frame_with_a_gradient_is_written_as_its_values(tmp_path: Path, name: str):
+    frame = synthetic_frame(Space.MOSAIC, 40, 50, level=0.4)
+    frame.write(tmp_path / f"plain{name}")
+    replace(frame, data=frame.data.clone().requires_grad_()).write(tmp_path / f"grad{name}")
+    assert (tmp_path / f"plain{name}").read_bytes() == (tmp_path / f"grad{name}").read_bytes()
+
+
+def test_options_of_the_other_format_are_refused(tmp_path: Path):
+    with pytest.raises(FormatError, match=r"got headroom for x.tif"):
+        rgb().write(tmp_path / "x.tif", headroom=2.0)
+    with pytest.raises(FormatError, match=r"got dtype, compression for x.dng"):
+        synthetic_frame().write(tmp_path / "x.dng", dtype="float32", compression="none")
+
+
 def test_options_that_do_not_exist_are_refused(tmp_path: Path):
     with pytest.raises(FormatError, match="dtype"):
         rgb().write(tmp_path / "x.tif", dtype="uint8")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,3 +89,10 @@ def test_a_transfer_curve_is_refused() -> None:
 def test_wrong_stops_are_refused(ev: Any) -> None:
     with pytest.raises(StageError, match=r"expected a number of stops from -16 to 16, or \"auto\""):
         Exposure(ev)
+
+
+def test_stops_may_be_a_number_of_numpys() -> None:
+    assert Exposure(np.float32(1.5)) == Exposure(1.5)
+    assert Pipeline([Exposure(np.int64(2))]).recipe() == Pipeline([Exposure(2.0)]).recipe()
+    with pytest.raises(StageError, match="expected a number of stops"):
+        Exposure(True)

@@ -176,3 +176,9 @@ def test_an_unknown_orientation_is_refused(orientation: Any) -> None:
 def test_counts_are_turned_only_behind_black_level() -> None:
     Pipeline([BlackLevel(), Orient()])
     assert not Orient.takes & Space.SENSOR
+
+
+@pytest.mark.parametrize("box", [[1, 2, 9, 12], np.array([1, 2, 9, 12]), torch.tensor([1, 2, 9, 12])])
+def test_a_box_may_come_in_a_list_or_an_array(box: Any) -> None:
+    assert Crop(box) == Crop((1, 2, 9, 12))
+    assert Pipeline.from_recipe(Pipeline([Crop(box)]).recipe()).stages == (Crop((1, 2, 9, 12)),)

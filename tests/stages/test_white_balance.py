@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -140,12 +141,18 @@ def test_a_frame_without_light_is_too_dark_for_gray_world() -> None:
     ("arguments", "message"),
     [
         ({"method": "auto"}, "got method 'auto'; expected one of as_shot, daylight, gray_world"),
-        ({"gains": (1.0, 2.0)}, r"got gains \(1.0, 2.0\); expected a tuple of three positive numbers"),
-        ({"gains": (1.0, 0.0, 1.0)}, "expected a tuple of three positive numbers"),
-        ({"gains": (1.0, float("nan"), 1.0)}, "expected a tuple of three positive numbers"),
-        ({"gains": 2.0}, "got gains 2.0; expected a tuple"),
+        ({"gains": (1.0, 2.0)}, r"got gains \(1.0, 2.0\); expected three positive numbers"),
+        ({"gains": (1.0, 0.0, 1.0)}, "expected three positive numbers"),
+        ({"gains": (1.0, float("nan"), 1.0)}, "expected three positive numbers"),
+        ({"gains": "123"}, "got gains '123'; expected three"),
+        ({"gains": 2.0}, "got gains 2.0; expected three"),
     ],
 )
 def test_wrong_parameters_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(StageError, match=message):
         WhiteBalance(**arguments)
+
+
+@pytest.mark.parametrize("gains", [[2, 1, 1.5], np.array([2, 1, 1.5], np.float32), torch.tensor([2, 1, 1.5])])
+def test_gains_may_come_in_a_list_or_an_array(gains: Any) -> None:
+    assert WhiteBalance(gains=gains) == WhiteBalance(gains=(2.0, 1.0, 1.5))
