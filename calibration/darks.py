@@ -17,7 +17,7 @@ from rawpipe.calibration import tukey
 from rawpipe.calibration.defects import find_defects
 from rawpipe.calibration.mosaics import Bools, Doubles, Floats, Loaded, Mosaics, laid_out, site
 from rawpipe.calibration.read_noise import fit_read_noise
-from rawpipe.calibration.shading import laid_out_map, smooth_map
+from rawpipe.calibration.shading import laid_out_map, pattern_variance, smooth_map
 from rawpipe.calibration.variance import Variance, analyse, means_of
 
 _PRECISE = 0.03  # relative standard error above which a number isn't called reliable
@@ -110,7 +110,7 @@ def measure_darks(mosaics: Mosaics, step: float = 1.0, zero: float = 0.0) -> Dar
         row_sigma_dn=row_sigma,
         row_fpn_dn=_stripes(rows, in_row, n, "rows"),
         column_fpn_dn=_stripes(columns, noise / height, n, "columns"),
-        pixel_fpn_dn=_pattern(rest, good, cfa, settled / n, n),
+        pixel_fpn_dn=_pattern(above, good, cfa, settled / n, n),
         variance_dn2=settled,
         variance_se=2 * np.sqrt(sigma2) * sigma_se,
         fits=fits,
@@ -190,12 +190,12 @@ def _stripes(profile: Doubles, noise: float, n: int, kind: str) -> Quantity:
     return Quantity(math.sqrt(found), ends, len(profile), why is None, why)
 
 
-def _pattern(rest: Floats, good: Bools, cfa: str, noise: Doubles, n: int) -> Quantity:
+def _pattern(above: Floats, good: Bools, cfa: str, noise: Doubles, n: int) -> Quantity:
     """Pattern of pixels that stays, smooth shading left out."""
-    values = [site(rest, cfa, s)[site(good, cfa, s)] for s in range(4)]
-    sizes = [math.sqrt(max(float(v.var(dtype=np.float64) - e), 0.0)) for v, e in zip(values, noise, strict=True)]
+    found = [pattern_variance(site(above, cfa, s), site(good, cfa, s)) for s in range(4)]
+    sizes = tuple(math.sqrt(max(own - floor, 0.0)) for own, floor in zip(found, noise.tolist(), strict=True))
     few = f"from {n} frames: EMVA 1288 asks for {_EMVA_FRAMES} before it is called DSNU"
-    return Quantity(tuple(sizes), None, len(values[0]), n >= _EMVA_FRAMES, None if n >= _EMVA_FRAMES else few)
+    return Quantity(sizes, None, int(good.sum() // 4), n >= _EMVA_FRAMES, None if n >= _EMVA_FRAMES else few)
 
 
 def _profile(values: Floats, good: Bools, axis: int) -> Doubles:

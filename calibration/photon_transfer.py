@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from rawpipe import Quantity
 from rawpipe.calibration.mosaics import Bools, Doubles, Floats, Mosaics, laid_out, site, strips
-from rawpipe.calibration.shading import laid_out_map, smooth_map
+from rawpipe.calibration.shading import pattern_variance, smooth_map
 from rawpipe.calibration.variance import means_of, residuals
 
 BLOCK = 16
@@ -125,29 +125,46 @@ def measure_level(
     signal = means.mean - pedestal
     saturated, light = _overview(mosaics, pedestal, defects, saturation)
     good = ~(defects | saturated)
-    collected: list[list[list[Doubles]]] = [[[], [], []] for _ in range(4)]
     excess = light / light.mean() - 1
+    tables: list[list[Doubles]] = [[] for _ in range(4)]
     for part in residuals(mosaics, means.mean, good, light=(excess, signal), multiple=2 * BLOCK):
         rows = slice(part.top, part.top + part.good.shape[0])
-        free = 1 - 1 / np.maximum(part.good.sum(axis=1, keepdims=True), 2)
+        free = np.broadcast_to(1 - 1 / np.maximum(part.good.sum(axis=1, keepdims=True), 2), part.good.shape)
         for s in range(4):
             kept = site(part.good, part.cfa, s)
-            count = _in_blocks(kept)
             squares = np.square(site(part.values, part.cfa, s), dtype=np.float64).sum(axis=0)
-            variance = _in_blocks(squares / site(np.broadcast_to(free, part.good.shape), part.cfa, s))
-            level = _in_blocks(np.where(kept, site(signal[rows], part.cfa, s), 0))
-            full = _in_blocks(np.ones_like(kept))
-            lost = _in_blocks(site(saturated[rows], part.cfa, s))
-            with np.errstate(invalid="ignore", divide="ignore"):
-                mean, spread = level / count, variance / (count * (n - 1))
-                clear = mean + black[s] + _CLEARANCE * np.sqrt(spread) < saturation
-            used = (count > BLOCK**2 / 2) & (lost <= _CLIPPED_IN_BLOCK * full) & clear
-            for kind, values in zip(collected[s], (mean, spread, count * (n - 1)), strict=True):
-                kind.append(values[used])
-    mean_dn, variance_dn2, pixels = (tuple(np.concatenate(one[k]) for one in collected) for k in range(3))
+            values = (
+                kept,
+                np.where(kept, site(signal[rows], part.cfa, s), 0),
+                squares / site(free, part.cfa, s),
+                site(saturated[rows], part.cfa, s),
+                np.ones_like(kept),
+            )
+            tables[s].append(np.stack([_in_blocks(one).ravel() for one in values]))
+    blocks = [_usable(np.concatenate(tables[s], axis=1), n, saturation - black[s]) for s in range(4)]
+    mean_dn, variance_dn2, pixels = zip(*blocks, strict=True)
     response, pattern = _fixed(signal, good, cfa, variance_dn2, n)
     clipped = np.array([site(saturated, cfa, s).mean() for s in range(4)])
     return Blocks(n, exposure_s, mean_dn, variance_dn2, pixels, clipped, light / light[0], response, pattern)
+
+
+def _usable(table: Doubles, n: int, saturation: float) -> tuple[Doubles, Doubles, Doubles]:
+    """Signal, variance and degrees of freedom of the blocks that saturation doesn't touch.
+
+    Args:
+        table: per block (5, blocks): good pixels, sum of their signal, of their squares, saturated pixels, all pixels.
+        n: captures.
+        saturation: above black in DN.
+    """
+    table = table[:, table[0] > BLOCK**2 / 2]
+    count, total, squares, lost, full = table
+    mean, variance = total / count, squares / (count * (n - 1))
+    # How far a block is from saturation is judged by the variance of all: to judge by its own would choose low ones.
+    whole = lost == 0
+    slope = variance[whole].sum() / max(mean[whole].sum(), 1e-9)
+    clear = mean + _CLEARANCE * np.sqrt(np.maximum(slope * mean, 0)) < saturation
+    used = clear & (lost <= _CLIPPED_IN_BLOCK * full)
+    return mean[used], variance[used], count[used] * (n - 1)
 
 
 def _overview(mosaics: Mosaics, pedestal: Floats, defects: Bools, saturation: float) -> tuple[Bools, Doubles]:
@@ -166,14 +183,12 @@ def _overview(mosaics: Mosaics, pedestal: Floats, defects: Bools, saturation: fl
 def _fixed(signal: Floats, good: Bools, cfa: str, variance: Sequence[Doubles], n: int) -> tuple[Floats, Doubles]:
     """Smooth response relative to its mean (4, h, w), and the pixels' own relative pattern (4)."""
     smooth = smooth_map(signal, good, cfa)
-    rest = signal - laid_out_map(smooth, cfa, *signal.shape)
     pattern = np.full(4, math.nan)
     for s in range(4):
-        kept = site(good, cfa, s)
         if len(variance[s]):
-            own = site(rest, cfa, s)[kept].var(dtype=np.float64) - variance[s].mean() / n
-            pattern[s] = math.sqrt(max(own, 0.0)) / site(signal, cfa, s)[kept].mean(dtype=np.float64)
-    return smooth / smooth.mean(axis=(1, 2), keepdims=True), pattern
+            own = pattern_variance(site(signal, cfa, s), site(good, cfa, s)) - variance[s].mean() / n
+            pattern[s] = math.sqrt(max(own, 0.0)) / site(signal, cfa, s)[site(good, cfa, s)].mean(dtype=np.float64)
+    return smooth / np.maximum(smooth.mean(axis=(1, 2), keepdims=True), 1e-9), pattern
 
 
 def _in_blocks(values: NDArray[Any]) -> Doubles:
@@ -323,10 +338,10 @@ def _gain(lines: Sequence[_Line], points: Sequence[Level], held_out: Quantity, n
         )
     ends = tuple((line.gain - 1.96 * line.error, line.gain + 1.96 * line.error) for line in lines)
     why = None
-    if not all(line.error <= _PRECISE * line.gain for line in lines):
+    if not held_out.reliable:
+        why = held_out.why
+    elif not all(line.error <= _PRECISE * line.gain for line in lines):
         why = "known to no better than 1 %: add flats, best between 20 and 80 % of the range"
     elif not darks:
         why = "no dark frames: black and read noise were taken from the file and the flats; add darks"
-    elif not held_out.reliable:
-        why = held_out.why
     return Quantity(tuple(line.gain for line in lines), ends, n, why is None, why)

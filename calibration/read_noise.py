@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -71,10 +71,12 @@ def fit_read_noise(
                     1 - weight[s]
                 )
             tallies[s].add(values, site(part.at_zero, part.cfa, s)[:, kept])
-    # The row's offset contains a little of the pixel itself; a bin spreads over its width.
-    spread = spread - size / variance.in_row + 1 / (12 * fine**2)
+    # A row's offset contains 1 / in_row of the pixel itself, and as much of every other; a bin spreads over its width.
+    own = 1 - 1 / variance.in_row
+    spread = spread + size / variance.in_row + 1 / (12 * fine**2)
     histograms = [tally.histogram(step, float(extra)) for tally, extra in zip(tallies, spread, strict=True)]
-    return tuple((tukey.fit(histogram), histogram) for histogram in histograms)
+    fits = [tukey.fit(histogram) for histogram in histograms]
+    return tuple((replace(fit, scale_dn=fit.scale_dn / own), h) for fit, h in zip(fits, histograms, strict=True))
 
 
 def _robust_variance(mosaics: Mosaics, expected: Floats, good: Bools, index: int) -> float:

@@ -39,6 +39,12 @@ def laid_out_map(maps: Floats, cfa: str, height: int, width: int, block: int = C
     return out
 
 
+def pattern_variance(values: Floats, good: Bools) -> float:
+    """Variance of what differs from pixel to pixel in (h, w), by second differences along rows: slopes drop out."""
+    bend = (values[:, :-2] - 2 * values[:, 1:-1] + values[:, 2:])[good[:, :-2] & good[:, 1:-1] & good[:, 2:]]
+    return float(np.square(bend, dtype=np.float64).mean() / 6) if bend.size else 0.0
+
+
 def _weights(length: int, blocks: int, block: int) -> Doubles:
     """Linear weights (length, blocks) of the blocks' centres at every pixel; the outermost slopes go on outwards."""
     starts = np.arange(blocks) * block

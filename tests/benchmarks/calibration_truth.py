@@ -191,7 +191,7 @@ def table(rows: list[dict]) -> str:
                 if got["reliable"]:
                     widths.append((high - low) / 2 / 1.96 / got["bound"])
         lines.append(
-            f"| {name} | {len(covered)} | {np.mean(np.array(errors) <= 1):.1%} | {max(errors):.2f} | "
+            f"| {name} | {len(covered)} | {np.mean(np.array(errors) <= 1):.1%} | {max(errors, default=0):.2f} | "
             f"{np.mean(covered):.1%} | {np.median(widths):.2f} | {refused} | {right} | {missed} |"
         )
     ratios = np.array([level for r in rows for level in r["held_out"]])
