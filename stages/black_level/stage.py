@@ -44,7 +44,6 @@ class BlackLevel:
     gives = Space.MOSAIC
     halo = 0
     grid = 2
-    sees_pixels = False
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
@@ -55,8 +54,13 @@ class BlackLevel:
         if self.area is not None and not (isinstance(self.area, tuple) and len(self.area) == 4):
             raise StageError(f"got area {self.area!r}; expected top, left, bottom, right in a tuple")
 
+    @property
+    def sees_pixels(self) -> bool:
+        """Whether the levels may be found in the frame itself."""
+        return self.source == "masked" and self.black is None
+
     def measure(self, frame: Frame, /) -> BlackLevel:
-        """Find the levels: in the tags, or in the masked pixels of the shot's sensor."""
+        """Find the levels: in the tags, or in the masked pixels of the whole sensor."""
         shot, rows, columns = frame.shot, None, None
         if self.black is not None:
             black = torch.tensor(self.black).expand(4)
@@ -106,6 +110,8 @@ def _whole(additions: Tensor, start: int, length: int) -> Tensor:
 def masked_black(frame: Frame, area: tuple[int, int, int, int] | None = None) -> Tensor:
     """Mean of the masked pixels per site R, Gr, Gb, B (4), in DN, three-sigma clipped."""
     shot, sensor = frame.shot, frame.shot.sensor
+    if sensor is None and frame.origin.tolist() == [0, 0, frame.height, frame.width] == [0, 0, *shot.size]:
+        sensor = frame.data
     if sensor is None:
         raise StageError(
             'got a frame without its masked border; read it from a camera file, or use BlackLevel(source="tag")'
@@ -127,7 +133,7 @@ def masked_black(frame: Frame, area: tuple[int, int, int, int] | None = None) ->
     for top, left, bottom, right in areas:
         phase = bayer.rephase(first, top, left)
         for site in range(4):
-            samples[site].append(bayer.view(sensor[top:bottom, left:right], phase, site).to(torch.float64).flatten())
+            samples[site].append(bayer.view(sensor[..., top:bottom, left:right], phase, site).cpu().double().flatten())
     return torch.stack([_clipped_mean(torch.cat(of_site)) for of_site in samples]).float()
 
 

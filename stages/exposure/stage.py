@@ -38,11 +38,12 @@ class Exposure:
     grid = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.ev, str) and self.ev == "auto":
+        ev: object = self.ev
+        if ev == "auto":
             return
-        if isinstance(self.ev, bool) or not (isinstance(self.ev, Real) and abs(self.ev) <= _LIMIT_EV):
-            raise StageError(f'got ev={self.ev!r}; expected a number of stops from -16 to 16, or "auto"')
-        object.__setattr__(self, "ev", float(self.ev))  # NumPy's numbers too
+        if isinstance(ev, bool) or not (isinstance(ev, Real) and abs(float(ev)) <= _LIMIT_EV):
+            raise StageError(f'got ev={ev!r}; expected a number of stops from -16 to 16, or "auto"')
+        object.__setattr__(self, "ev", float(ev))  # NumPy's numbers too
 
     @property
     def sees_pixels(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import index
+from typing import Any
 
 from rawpipe import Frame, Space, StageError
 
@@ -31,12 +32,13 @@ class Crop:
     working_bytes = 0  # a view
 
     def __post_init__(self) -> None:
-        if isinstance(self.box, str) and self.box == "default":
+        box: Any = self.box
+        if isinstance(box, str) and box == "default":
             return
         try:
-            top, left, bottom, right = map(index, self.box)  # NumPy's integers too
+            top, left, bottom, right = map(index, box)  # NumPy's integers too
         except (TypeError, ValueError):
-            raise StageError(f'got box {self.box!r}; expected top, left, bottom, right, or "default"') from None
+            raise StageError(f'got box {box!r}; expected top, left, bottom, right, or "default"') from None
         object.__setattr__(self, "box", (top, left, bottom, right))
 
     def __call__(self, frame: Frame, /) -> Frame:

@@ -25,7 +25,8 @@ _MOVES = {
 class Orient:
     """Pixels turned upright; the orientation that files carry becomes 1, so that no reader turns them again.
 
-    What is tied to the sensor's rows and columns (masked border, opcode lists) is left behind.
+    What is tied to the sensor's rows and columns (masked border, opcode lists) is left behind; row noise, turned by 90
+    degrees, counts as read noise.
 
     Takes: MOSAIC, CAMERA or RGB. Gives: the same.
 
@@ -68,6 +69,9 @@ class Orient:
             box = box[0], width - box[3], box[2], width - box[1]
         turns = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
         sites = _greens_swapped(cfa, swap)
+        noise = frame.noise
+        if noise is not None and swap:  # rows become columns, whose shared offset the noise has no number for
+            noise = replace(noise, read=(noise.read**2 + noise.row**2).sqrt(), row=torch.zeros_like(noise.row))
         return replace(
             frame,
             data=data.flip(turns).contiguous() if turns else data.contiguous(),
@@ -75,7 +79,7 @@ class Orient:
             black=frame.black[sites],
             white=frame.white[sites],
             pedestal=frame.pedestal[sites],
-            noise=None if frame.noise is None else frame.noise.map(lambda values: values[sites]),
+            noise=None if noise is None else noise.map(lambda values: values[sites]),
             origin=torch.tensor([0, 0, height, width], device=frame.device),
             shot=frame.shot.upright((height, width), box),
         )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rawpipe import Frame, Noise, Pipeline, RawpipeWarning, Space, StageError, bayer
-from rawpipe.stages import BlackLevel
+from rawpipe.stages import BlackLevel, Identity
 from rawpipe.testing import synthetic_frame
 
 phases = pytest.mark.parametrize("cfa", bayer.PHASES)
@@ -90,6 +90,17 @@ def test_a_file_that_names_no_area_is_warned_about() -> None:
     with pytest.warns(RawpipeWarning, match="the file names no masked area; columns 8 to 52 are taken for it"):
         stage = BlackLevel("masked").measure(sensor_frame("GRBG"))
     assert stage.black == tuple(BLACK.tolist())
+
+
+@phases
+def test_an_array_of_the_whole_sensor_holds_its_own_masked_border(cfa: str) -> None:
+    array = synthetic_frame(Space.SENSOR, 60, 80, cfa, level=0.4).data.clone()
+    array[:, :30] = bayer.spread(torch.tensor([510.0, 514.0, 518.0, 506.0]), cfa, 60, 30)
+    for batch in (array, torch.stack([array, array])):
+        frame = Frame.from_array(batch, cfa, white=15520, black=600, masked_areas=((0, 1, 60, 29),))
+        expected = BlackLevel(black=(510.0, 514.0, 518.0, 506.0))(frame)
+        assert Pipeline([Identity(), BlackLevel("masked")])(frame).data.equal(expected.data)
+        assert BlackLevel("masked", area=(3, 2, 50, 21))(frame).data.equal(expected.data)
 
 
 def test_a_hot_pixel_in_the_masked_border_does_not_move_black() -> None:

@@ -123,7 +123,7 @@ def test_the_phase_and_the_levels_turn_with_the_mosaic(cfa: str, orientation: in
     """A mosaic made of its own levels: wherever a pixel goes, its level goes too."""
     levels = torch.tensor([0.1, 0.2, 0.3, 0.4])
     frame = synthetic_frame(Space.MOSAIC, *size, cfa)
-    noise = Noise(levels, levels, levels)
+    noise = Noise(levels, levels, torch.zeros(4))
     mosaic = bayer.spread(levels, cfa, *size)
     frame = replace(frame, data=mosaic, black=levels, white=levels + 1, noise=noise)
     result = Orient(orientation)(frame)
@@ -131,7 +131,18 @@ def test_the_phase_and_the_levels_turn_with_the_mosaic(cfa: str, orientation: in
     assert result.data.equal(laid_out)
     assert result.white.equal(result.black + 1)
     assert result.noise is not None
-    assert result.noise.read.equal(result.black)
+    torch.testing.assert_close(result.noise.read, result.black)
+    assert result.noise.shot.equal(result.black)
+
+
+@orientations
+def test_row_noise_turned_by_90_degrees_counts_as_read_noise(orientation: int) -> None:
+    noise = Noise(torch.full((3,), 1e-4), torch.full((3,), 3e-3), torch.full((3,), 4e-3))
+    frame = replace(synthetic_frame(Space.CAMERA, 20, 24), noise=noise)
+    turned = Orient(orientation)(frame).noise
+    assert turned is not None
+    torch.testing.assert_close(turned.variance(torch.full((3,), 0.3)), noise.variance(torch.full((3,), 0.3)))
+    assert turned.row.tolist() == ([0] * 3 if orientation > 4 else noise.row.tolist())
 
 
 @phases
