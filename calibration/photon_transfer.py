@@ -337,11 +337,12 @@ def _gain(lines: Sequence[_Line], points: Sequence[Level], held_out: Quantity, n
             "add pairs of flats between 5 and 80 % of the range"
         )
     ends = tuple((line.gain - 1.96 * line.error, line.gain + 1.96 * line.error) for line in lines)
-    why = None
-    if not held_out.reliable:
-        why = held_out.why
-    elif not all(line.error <= _PRECISE * line.gain for line in lines):
-        why = "known to no better than 1 %: add flats, best between 20 and 80 % of the range"
-    elif not darks:
-        why = "no dark frames: black and read noise were taken from the file and the flats; add darks"
+    reasons = [
+        None if darks else "no dark frames: black and read noise were taken from the file and the flats; add darks",
+        held_out.why,
+        None
+        if all(line.error <= _PRECISE * line.gain for line in lines)
+        else "known to no better than 1 %: add flats, best between 20 and 80 % of the range",
+    ]
+    why = "; ".join(reason for reason in reasons if reason) or None
     return Quantity(tuple(line.gain for line in lines), ends, n, why is None, why)
