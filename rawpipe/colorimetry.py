@@ -155,23 +155,3 @@ def temperature_k(chromaticity: tuple[float, float]) -> float:
             return 1e6 / (_ISOTHERMS[index - 1][0] * share + mired * (1 - share))
         before = distance
     raise AssertionError  # the loop returns at its last isotherm
-
-
-def daylight_xy(kelvin: float) -> tuple[float, float]:
-    """Chromaticity of a black body below 4000 K and of CIE daylight above, 1667 to 25000 K.
-
-    References: Kim et al. (2002), the Planckian locus in cubic splines; CIE 15, the daylight locus.
-    """
-    t = min(max(kelvin, 1667.0), 25000.0)
-    if t < 4000:
-        x = -0.2661239e9 / t**3 - 0.2343589e6 / t**2 + 0.8776956e3 / t + 0.179910
-        low = (-1.1063814, -1.34811020, 2.18555832, -0.20219683)
-        high = (-0.9549476, -1.37418593, 2.09137015, -0.16748867)
-        a, b, c, d = low if t <= 2222 else high
-        return x, a * x**3 + b * x**2 + c * x + d
-    x = (
-        -4.6070e9 / t**3 + 2.9678e6 / t**2 + 0.09911e3 / t + 0.244063
-        if t <= 7000
-        else -2.0064e9 / t**3 + 1.9018e6 / t**2 + 0.24748e3 / t + 0.237040
-    )
-    return x, -3.000 * x**2 + 2.870 * x - 0.275

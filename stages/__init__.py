@@ -30,7 +30,17 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't read entry point
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return _names()
     for point in _registry.installed().values():
         if point.attr == name:
             return _registry.load(point.name)
     raise AttributeError(f"module 'rawpipe.stages' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_names()})
+
+
+def _names() -> list[str]:
+    return sorted({point.attr for point in _registry.installed().values()})

@@ -16,7 +16,15 @@ from colour_hdri.models import (
 )
 
 from rawpipe import CameraColor, FrameError
-from rawpipe.colorimetry import D50, D65, daylight_xy, xyz
+from rawpipe.colorimetry import D50, D65, xyz
+
+
+def daylight_xy(kelvin: float) -> tuple[float, float]:
+    """A black body below 4000 K, CIE daylight above."""
+    locus = colour.temperature.CCT_to_xy_Kang2002 if kelvin < 4000 else colour.temperature.CCT_to_xy_CIE_D
+    x, y = locus(kelvin)
+    return float(x), float(y)
+
 
 # Color matrices of a real camera, and its first forward matrix, from the examples of colour-hdri; the rest is made up.
 COLOR_A = [[0.5309, -0.0229, -0.0336], [-0.6241, 1.3265, 0.3337], [-0.0817, 0.1215, 0.6664]]

@@ -102,3 +102,10 @@ def imported_for_type_checkers(source: Path) -> set[str]:
     ]
     imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
     return {alias.asname or alias.name for node in imports for alias in node.names}
+
+
+def test_lazy_modules_list_what_they_hold() -> None:
+    from rawpipe import stages
+
+    assert set(rawpipe.__all__) <= set(dir(rawpipe))
+    assert "Demosaic" in stages.__all__ and set(stages.__all__) <= set(dir(stages))

@@ -1,6 +1,7 @@
 """Your own Bayer array through your own code and the rest of the pipeline, into a DNG that opens everywhere."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ frame = Frame.from_array(
     model="Sensor One",
 )
 
-linear = BlackLevel()(frame)  # black = 0, saturation = 1; noise below black stays negative
-denoised = linear.scaled(1.0)  # ... your own work on linear.data, as torch tensors, goes here
+linear = Pipeline([BlackLevel()])(frame)  # black = 0, saturation = 1; noise below black stays negative
+denoised = replace(linear, data=linear.data.clone())  # ... your own work on the tensor goes here
 denoised.write(folder / "cfa.dng")
-Pipeline([WhiteBalance(), Demosaic()])(denoised).write(folder / "linear.dng")
+Pipeline([WhiteBalance(), Demosaic()])(denoised).write(folder / "linear.dng")  # the history has all three stages

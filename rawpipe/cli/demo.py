@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 from rawpipe._errors import FormatError
 from rawpipe.cli._say import one_line_warnings, progress_bar
+
+FILES = {
+    "raw.dng": "as the camera took it, four stops under",
+    "bright.dng": "the mosaic four stops up; the lamp is clipped, two stops above white",
+    "linear.dng": "demosaiced; noise below black is clipped, as it must be in a LinearRaw DNG",
+    "developed.tif": "sRGB, 16 bits",
+    "recipe.toml": "the stages, to run again",
+    "stages.png": "a picture behind every stage",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Photograph the scene, develop it, write files of all kinds and a contact sheet, and measure the colors."""
-    from rawpipe import Frame, Pipeline
+    from rawpipe import Frame, Pipeline, RawpipeWarning
     from rawpipe._recipe import make
     from rawpipe._stage import name_of
     from rawpipe.cli._contact import contact_sheet
@@ -41,14 +51,16 @@ def run(options: argparse.Namespace) -> int:
         pipeline = Pipeline(stages).replace("exposure", make("exposure", {"ev": 4.0}))
         result, kept = pipeline.run(raw, keep=pipeline.names, progress=lambda done, _: bar.update(0.6 * done - bar.n))
         pipeline.save(folder / "recipe.toml")
-        Pipeline([make("exposure", {"ev": 4.0})])(kept["black_level"]).write(folder / "bright.dng")
-        kept["demosaic"].write(folder / "linear.dng")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RawpipeWarning)  # what is clipped is said below
+            Pipeline([make("exposure", {"ev": 4.0})])(kept["black_level"]).write(folder / "bright.dng")
+            kept["demosaic"].write(folder / "linear.dng")
         result.write(folder / "developed.tif")
         contact_sheet({"take": raw} | kept, result.history, folder / "stages.png")
         bar.update(1 - bar.n)
     if not options.quiet:
         errors = delta_e_2000(lab(checker_means(kept["exposure"].data.cpu())), lab(checker_linear()))
         print(f"ColorChecker against the truth: mean ΔE2000 {errors.mean():.2f}, worst {errors.max():.2f}")
-        for name in ("raw.dng", "bright.dng", "linear.dng", "developed.tif", "recipe.toml", "stages.png"):
-            print(folder / name)
+        for name, text in FILES.items():
+            print(f"{folder / name}  {text}")
     return 0

@@ -74,7 +74,7 @@ def read(
     tags = DngTags.of(tree)
     with _opened(path) as raw:
         frame = (
-            _linear(path, raw, tags, exif)
+            _linear(path, raw, tags, exif, area)
             if tags is not None and tags.is_linear
             else _mosaic(path, raw, tags, exif, area)
         )
@@ -121,21 +121,21 @@ def _mosaic(path: Path, raw: rawpy.RawPy, tags: DngTags | None, exif: Exif, area
     return replace(frame, applied=("linearization",))  # LibRaw looks the codes up while it decodes
 
 
-def _linear(path: Path, raw: rawpy.RawPy, tags: DngTags, exif: Exif) -> Frame:
+def _linear(path: Path, raw: rawpy.RawPy, tags: DngTags, exif: Exif, area: str) -> Frame:
     stored = float_samples(path, tags) if tags.is_float else torch.from_numpy(raw.raw_image[..., :3].copy())
     if stored.ndim != 3 or stored.shape[-1] != 3:
         raise FormatError(f"{path} is a LinearRaw DNG with pixels {tuple(stored.shape)}; expected three planes")
-    top, left, bottom, right = box = tags.active_area
+    box = tags.active_area
     shot = _shot(path, raw, tags, exif, (stored.shape[0], stored.shape[1]), box, None)
+    data = stored.movedim(-1, 0).to(torch.float32) - shot.black[:, None, None]
+    inside = data[:, box[0] : box[2], box[1] : box[3]]
+    if shot.black_rows is not None:
+        inside -= shot.black_rows[:, None]
+    if shot.black_columns is not None:
+        inside -= shot.black_columns
     scale = shot.scale_dn
-    data = torch.empty(3, bottom - top, right - left)
-    for plane in range(3):
-        black = shot.black[plane]
-        if shot.black_rows is not None:
-            black = black + shot.black_rows[:, None]
-        if shot.black_columns is not None:
-            black = black + shot.black_columns
-        data[plane] = (stored[top:bottom, left:right, plane].to(torch.float32) - black) / scale
+    data, (top, left) = (data, (0, 0)) if area == "sensor" else (inside.contiguous(), box[:2])
+    data = data / scale
     frame = frame_of(data, Space.CAMERA, shot=shot, noise=None, top_left=(top, left))
     return replace(
         frame,

@@ -21,6 +21,8 @@ class ColorTransform:
     the ForwardMatrix is used where the camera has one, else Bradford adaptation. White balance that has been applied
     is taken out of the matrix, so nothing is balanced twice, and an unbalanced frame comes out balanced.
 
+    The noise of the result is an upper bound: demosaicing correlates the planes, which count as independent here.
+
     Takes: CAMERA. Gives: RGB, linear.
 
     Args:

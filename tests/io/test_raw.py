@@ -147,6 +147,23 @@ def test_a_linear_dng_reads_as_camera_rgb(foreign_dng):
     assert frame.black.tolist() == [0, 0, 0] and frame.white.tolist() == [1, 1, 1]
 
 
+def test_a_linear_dng_has_a_border_too(foreign_dng):
+    pixels = np.random.default_rng(1).integers(100, 4000, (40, 50, 3)).astype(np.uint16)
+    rows = np.linspace(-3, 3, 30)
+    tags = (
+        Tag(50717, LONG, (4095,) * 3),
+        Tag(50829, LONG, (4, 6, 34, 46)),
+        rationals(50716, rows.tolist(), signed=True),
+    )
+    path = foreign_dng(pixels, *tags, cfa=None)
+    picture, whole = Frame.read(path), Frame.read(path, area="sensor")
+    assert (picture.data.shape, whole.data.shape) == ((3, 30, 40), (3, 40, 50))
+    assert whole.origin.tolist() == [0, 0, 40, 50] and picture.origin.tolist() == [4, 6, 40, 50]
+    assert torch.equal(whole.crop(4, 6, 30, 40).data, picture.data)
+    expected = (np.moveaxis(pixels[4:34, 6:46], -1, 0) - rows[:, None]) / 4095
+    assert np.allclose(picture.data.numpy(), expected, atol=1e-6)
+
+
 def test_floating_samples_are_not_cut_to_14_bits(foreign_dng):
     pixels = np.random.default_rng(2).random((48, 64)).astype(np.float32)
     frame = Frame.read(foreign_dng(pixels, Tag(339, SHORT, (3,)), Tag(50717, LONG, (1,))))

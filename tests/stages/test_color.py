@@ -9,9 +9,17 @@ import pytest
 import torch
 
 from rawpipe import CameraColor, Color, Frame, Noise, Pipeline, Space, StageError
-from rawpipe.colorimetry import D50, D65, RGB_SPACES, adaptation, daylight_xy, xyz
+from rawpipe.colorimetry import D50, D65, RGB_SPACES, adaptation, xyz
 from rawpipe.stages import ColorTransform, WhiteBalance
 from rawpipe.testing import synthetic_frame
+
+
+def daylight_xy(kelvin: float) -> tuple[float, float]:
+    """A black body below 4000 K, CIE daylight above."""
+    locus = colour.temperature.CCT_to_xy_Kang2002 if kelvin < 4000 else colour.temperature.CCT_to_xy_CIE_D
+    x, y = locus(kelvin)
+    return float(x), float(y)
+
 
 spaces = pytest.mark.parametrize("space", RGB_SPACES)
 
