@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import warnings
 from dataclasses import fields
 from numbers import Integral, Real
@@ -73,7 +73,7 @@ def from_array(
         raise FrameError(
             f"got {data.dtype} for {space.label}; expected floating numbers where 1 is saturation: divide first"
         )
-    if bits is not None and not (isinstance(bits, Integral) and 1 <= bits <= 32):
+    if bits is not None and not _between(bits, Integral, 1, 32):
         raise FrameError(f"got bits {bits!r}; expected a whole number from 1 to 32")
     if white is None:
         if space is Space.SENSOR and bits is None:
@@ -86,7 +86,7 @@ def from_array(
     if not (white > black).all():
         raise FrameError(f"got black {black.tolist()} and white {white.tolist()}; expected white above black")
     for name, value in (("iso", iso), ("exposure_s", exposure_s)):
-        if value is not None and not (isinstance(value, Real) and 0 < value < math.inf):
+        if value is not None and not _between(value, Real, sys.float_info.min, sys.float_info.max):
             raise FrameError(f"got {name} {value!r}; expected a positive number, or None")
     if shot.get("orientation", 1) not in range(1, 9):
         raise FrameError(f"got orientation {shot['orientation']!r}; expected EXIF's 1 to 8")
@@ -169,9 +169,13 @@ def tensor_of(array: object) -> Tensor:
 def _from_dlpack(array: Any) -> object:
     """By NumPy where the memory is the CPU's: torch would end the process over negative strides."""
     try:
-        return np.from_dlpack(array) if array.__dlpack_device__()[0] == 1 else torch.from_dlpack(array)
+        return np.from_dlpack(array) if array.__dlpack_device__()[0] == 1 else torch.from_dlpack(array)  # type: ignore[attr-defined]
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise FrameError(f"got {type(array).__name__}, whose DLPack can't be read: {error}") from error
+
+
+def _between(value: object, kind: type, low: float, high: float) -> bool:
+    return isinstance(value, kind) and low <= float(value) <= high  # type: ignore[arg-type]
 
 
 def _bits(data: Tensor, white: float) -> int:
