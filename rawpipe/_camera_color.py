@@ -5,7 +5,7 @@ References: DNG specification 1.7.1, chapter 6 "Mapping Camera Color Space to CI
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -124,6 +124,16 @@ class CameraColor:
             return own or cls.generic()
         return cls.of(matrix)
 
+    def under(self, neutral: Tensor) -> CameraColor:
+        """These matrices where `neutral` (3) is the camera RGB in use of a neutral object.
+
+        The camera's own stay as they are. The generic ones know no light, so `neutral` is taken for that of D65.
+        """
+        if self.source != "generic":
+            return self
+        plain = replace(self, analog_balance=torch.ones(3, dtype=torch.float64))
+        return replace(self, analog_balance=neutral.to("cpu", torch.float64) / plain.neutral_of())
+
     def xyz_to_camera(self, white: tuple[float, float]) -> Tensor:
         """XYZ to camera RGB (3, 3) for a scene white `white` (xy)."""
         kelvin = temperature_k(white)
@@ -156,6 +166,8 @@ class CameraColor:
 
         A neutral pixel whose largest channel is 1 gets Y = 1.
         """
+        if self.source == "generic":
+            return replace(self.under(neutral), source="user").to_xyz_d50(neutral)
         neutral = neutral.to("cpu", torch.float64)
         neutral = neutral / neutral.max()
         white = self.white_of(neutral)

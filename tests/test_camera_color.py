@@ -213,3 +213,14 @@ def test_a_matrix_that_makes_no_sense_of_daylight_is_refused() -> None:
         CameraColor.of(-np.array(COLOR_D65))
     with pytest.raises(FrameError, match="expected positive numbers"):
         CameraColor.of([[1, -2, 0], [0, 1, 0], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("neutral", [(1.0, 1.0, 1.0), (0.5, 1.0, 0.6), (0.38, 1.0, 0.71)])
+def test_the_generic_camera_takes_every_neutral_for_that_of_daylight(neutral: tuple[float, float, float]) -> None:
+    generic, seen = CameraColor.generic(), torch.tensor(neutral)
+    np.testing.assert_allclose(generic.under(seen).white_of(seen), D65, atol=1e-6)
+    balanced = generic.to_xyz_d50(seen) * seen
+    expected = generic.to_xyz_d50(generic.neutral_of()) * generic.neutral_of()
+    np.testing.assert_allclose(balanced, expected, atol=1e-6)
+    own = CameraColor.of(COLOR_D65)
+    assert own.under(seen) is own

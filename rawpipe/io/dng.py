@@ -89,6 +89,7 @@ def write_dng(
             "got a frame without a color matrix, which a DNG must have; give write(..., matrix=xyz_to_camera), "
             'or matrix="generic" for plausible colors'
         )
+    color = color.under(frame.neutral)
     if not headroom >= 1:
         raise FormatError(f"got headroom={headroom}; expected 1 or more")
     encoder = Encoder(frame, Levels.of(frame, headroom), Layout.of(frame))
