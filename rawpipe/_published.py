@@ -216,18 +216,16 @@ def random(
     row = drawn("row_sigma_dn", scatter[1])
     if read == "gaussian":
         row = row * per_draw(lambda e: e["origin"] != "ELD")
-    errors: Tensor | None = None
-    if black_error:
-        errors = _near_black_errors([name for name, _ in chosen], camera, log_gain, side)
+    names = [name for name, _ in chosen]
     return NoiseModel(
         gain_dn_per_e=log_gain.exp()[:, None],
         read_sigma_dn=sigma[:, None],
         tukey_lambda=None if shape is None else shape[:, None],
         row_sigma_dn=row,
         quantisation_step_dn=per_draw(lambda e: e["quantisation_step_dn"]),
-        black_error_dn=log_gain.new_zeros(()) if errors is None else errors,
+        black_error_dn=_near_black_errors(names, camera, log_gain, side) if black_error else 0.0,
         saturation_dn=per_draw(lambda e: e["saturation_dn"])[:, None],
-        camera=", ".join(name for name, _ in chosen),
+        camera=", ".join(names),
         source="published, drawn at random",
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from rawpipe import _sampling, _tukey, _vst, bayer
@@ -58,6 +59,24 @@ class NoiseModel:
     iso: float | None = None
     camera: str = ""
     source: str = ""
+
+    if TYPE_CHECKING:  # what the generated one takes, for type checkers
+
+        def __init__(
+            self,
+            *,
+            gain_dn_per_e: Tensor | ArrayLike,
+            read_sigma_dn: Tensor | ArrayLike,
+            tukey_lambda: Tensor | ArrayLike | None = None,
+            row_sigma_dn: Tensor | ArrayLike = 0.0,
+            quantisation_step_dn: Tensor | ArrayLike = 0.0,
+            black_error_dn: Tensor | ArrayLike = 0.0,
+            saturation_dn: Tensor | ArrayLike = float("inf"),
+            black_dn: Tensor | ArrayLike = 0.0,
+            iso: float | None = None,
+            camera: str = "",
+            source: str = "",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in (*_PER_SITE, *_PER_SENSOR)}

@@ -43,6 +43,15 @@ def test_spread_lays_every_number_on_its_own_site(cfa: str, size: tuple[int, int
 
 @phases
 @sizes
+def test_spread_takes_leading_dimensions(cfa: str, size: tuple[int, int]) -> None:
+    values = torch.rand(2, 3, 4)
+    laid_out = bayer.spread(values, cfa, *size)
+    assert laid_out.shape == (2, 3, *size)
+    assert laid_out[1, 2].equal(bayer.spread(values[1, 2], cfa, *size))
+
+
+@phases
+@sizes
 def test_view_holds_the_pixels_of_one_site_and_shares_their_memory(cfa: str, size: tuple[int, int]) -> None:
     data = numbered(*size)
     for site in range(4):
