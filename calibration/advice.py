@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -15,13 +16,15 @@ _GAP = 4.0  # two stops: between neighbouring ISOs nearer than this, gain is int
 
 
 def advice(groups: Sequence[Group]) -> Iterator[str]:
-    """One sentence for every kind of shot that is missing, by ISO."""
+    """One sentence for every kind of shot that is missing, with the ISOs that miss it."""
     isos = sorted({group.iso for group in groups}, key=lambda iso: (iso is None, iso))
+    missing: dict[str, list[str]] = defaultdict(list)
     for iso in isos:
-        name = "ISO unknown" if iso is None else f"ISO {iso:g}"
         same = [group for group in groups if group.iso == iso]
-        for sentence in (*_flats([one for one in same if one.role == "flat"]), *_darks(same)):
-            yield f"{name}: {sentence}"
+        for sentence in (*_flats(same), *_darks(same)):
+            missing[sentence].append("unknown" if iso is None else f"{iso:g}")
+    for sentence, where in missing.items():
+        yield f"ISO {', '.join(where)}: {sentence}"
     known = [iso for iso in isos if iso is not None]
     for low, high in pairwise(known):
         if high / low > _GAP:
@@ -29,9 +32,24 @@ def advice(groups: Sequence[Group]) -> Iterator[str]:
                 f"nothing between ISO {low:g} and {high:g}: what lies between is interpolated, and a change of gain "
                 "there stays unseen; add darks and flats at every second stop"
             )
+    yield from _of_the_sensor(groups)
 
 
-def _flats(flats: Sequence[Group]) -> Iterator[str]:
+def _of_the_sensor(groups: Sequence[Group]) -> Iterator[str]:
+    """What is needed at one ISO only."""
+    flats = [group for group in groups if group.role == "flat"]
+    if flats and not any(len(group) >= EMVA and 0.35 < group.level < 0.65 for group in flats):
+        yield (
+            f"no {EMVA} flats at half of the range, at any ISO: non-uniformity is given from fewer captures, and not "
+            "under EMVA 1288's name, PRNU"
+        )
+    darks = [group for group in groups if group.role == "dark"]
+    if darks and len({group.exposure_s for group in darks if group.exposure_s is not None}) < 2:
+        yield "darks of one exposure: dark current stays unknown; add two or more of 10 s or longer, at one ISO"
+
+
+def _flats(same: Sequence[Group]) -> Iterator[str]:
+    flats = [group for group in same if group.role == "flat"]
     if not flats:
         yield (
             f"no flats: gain, saturation in electrons and linearity stay unknown; add {LEVELS} levels or more from "
@@ -53,10 +71,11 @@ def _flats(flats: Sequence[Group]) -> Iterator[str]:
             f"the brightest flats lie at {highest:.0%} of the range; add a pair near {HIGHEST:.0%}, which gives "
             "the gain its precision and shows linearity up to saturation"
         )
-    if not any(len(group) >= EMVA and 0.35 < group.level < 0.65 for group in flats):
+    clipped = [group for group in flats if not all(group.sites)]
+    if not clipped and not any(group.role == "saturated" and len(group) > 1 for group in same):
         yield (
-            f"fewer than {EMVA} flats at half of the range: non-uniformity is given from few captures, and not under "
-            "EMVA 1288's name, PRNU"
+            "no saturated flats: saturation is taken from the white level that the files state; add a pair, "
+            "overexposed everywhere"
         )
 
 
@@ -82,6 +101,3 @@ def _darks(same: Sequence[Group]) -> Iterator[str]:
         )
     elif most < EMVA:
         yield f"{most} darks: {EMVA} would give DSNU under EMVA 1288's name"
-    times = {group.exposure_s for group in darks if group.exposure_s is not None}
-    if len(times) < 2:
-        yield "darks of one exposure: dark current stays unknown; add two or more of 10 s or longer"

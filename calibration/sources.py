@@ -17,6 +17,7 @@ names (`camera` stands for `model`) as scalars beside it.
 
 from __future__ import annotations
 
+import re
 import tomllib
 import warnings
 import zipfile
@@ -67,7 +68,11 @@ def files_in(path: Path) -> list[Path]:
 
 
 def _is_aside(path: Path) -> bool:
-    return path.suffix.lower() in _OTHER_FILES or any(part.startswith(".") for part in path.parts)
+    """Hidden, no picture, or the maps of a profile that was written here."""
+    hidden = any(part.startswith(".") for part in path.parts)
+    return (
+        hidden or path.suffix.lower() in _OTHER_FILES or re.fullmatch(r".+\.[0-9a-f]{12}\.npz", path.name) is not None
+    )
 
 
 def facts_of(path: Path, stated: Facts) -> dict[str, Any]:

@@ -31,6 +31,9 @@ class Camera:
         self.field = (1 - 0.3 * (self.x**2 + self.y**2) / 2) * (1 + 0.1 * self.x)
         sites = np.array([[0, 1], [2, 3]]) if cfa == "RGGB" else np.array([[2, 3], [0, 1]])  # else GBRG
         self.color = COLOR[sites[np.arange(height)[:, None] % 2, np.arange(width) % 2]]
+        hot = self.random.integers(0, height * width, height * width // 2000)
+        self.warm = np.zeros(self.size)
+        self.warm.flat[hot] = self.random.exponential(1000, len(hot))
         self.facts = {"black": BLACK, "white": WHITE, "bits": 14, "make": "Maker", "model": "Model", **facts}
 
     def counts(self, level: float, light: Any = 1.0, gain: float = 2.0, read: float = 4.0, row: float = 1.0) -> Any:
@@ -38,9 +41,7 @@ class Camera:
         signal = np.maximum(level * (WHITE - BLACK) * self.field * self.color * self.response * light, 0)
         dn = BLACK + gain * self.random.poisson(signal / gain) + read * self.random.standard_normal(self.size)
         dn += row * self.random.standard_normal((self.size[0], 1)) + self.random.uniform(0, 0.5)
-        hot = self.random.integers(0, dn.size, 60)
-        dn.flat[hot] += self.random.exponential(1000, len(hot))
-        return np.clip(np.rint(dn), 0, WHITE).astype(np.uint16)
+        return np.clip(np.rint(dn + self.warm), 0, WHITE).astype(np.uint16)
 
     def take(self, level: float, iso: float | None = 100, exposure_s: float | None = 0.02, **how: Any) -> Frame:
         """A frame in memory."""
@@ -330,7 +331,7 @@ def test_what_is_missing_is_said(darks: int, flats: tuple[float, ...], words: li
 
 def test_a_complete_series_asks_for_nothing():
     camera = Camera(128, 160)
-    flats = [*camera.flats(0.05, 0.2, 0.95), *camera.flats(0.6, count=16)]
+    flats = [*camera.flats(0.05, 0.2, 0.95, 9.0), *camera.flats(0.6, count=16)]
     long = [camera.take(0.0, exposure_s=10.0) for _ in range(2)]
     assert scan([*camera.darks(16), *long, *flats]).advice == ()
 
