@@ -118,7 +118,7 @@ def dump(profile: CameraProfile, path: Path) -> None:
             temporary.write_bytes(buffer.getvalue())
     table["digest"] = _digest(table)
     with replacing(path) as temporary:
-        temporary.write_text(_pretty(table) + "\n", encoding="utf-8")
+        temporary.write_text(pretty(table) + "\n", encoding="utf-8")
 
 
 def _checked(content: Any, path: Path) -> dict[str, Any]:
@@ -217,13 +217,13 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _pretty(value: Any, indent: int = 0) -> str:
+def pretty(value: Any, indent: int = 0) -> str:
     """JSON where whatever fits into a line stands in one, so that people can read it and diffs stay short."""
     compact = json.dumps(value, ensure_ascii=False)
     if indent + len(compact) <= 120 or not isinstance(value, Mapping | list):
         return compact
     start = "\n" + " " * (indent + 1)
     if isinstance(value, list):
-        return "[" + ",".join(start + _pretty(one, indent + 1) for one in value) + start[:-1] + "]"
-    lines = (f"{start}{json.dumps(key)}: {_pretty(one, indent + 1)}" for key, one in value.items())
+        return "[" + ",".join(start + pretty(one, indent + 1) for one in value) + start[:-1] + "]"
+    lines = (f"{start}{json.dumps(key)}: {pretty(one, indent + 1)}" for key, one in value.items())
     return "{" + ",".join(lines) + start[:-1] + "}"
