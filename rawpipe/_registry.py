@@ -9,6 +9,7 @@ from typing import Any
 from rawpipe._errors import PipelineError, unknown
 
 STAGES = "rawpipe.stages"
+ENHANCERS = "rawpipe.enhancers"
 
 
 @cache
@@ -23,19 +24,17 @@ def load(name: str, group: str = STAGES) -> Any:
     Raises:
         PipelineError: nothing has that name, or two packages do, or its module can't be imported.
     """
-    points = installed(group)
+    points, kind = installed(group), group.rpartition(".")[2].removesuffix("s")
     if name not in points:
-        raise PipelineError(
-            unknown("stage", name, points) + "; a stage of your own needs an entry point in rawpipe.stages"
-        )
+        raise PipelineError(unknown(kind, name, points) + f"; one of your own needs an entry point in {group}")
     claims = dict.fromkeys(point.value for point in entry_points(group=group) if point.name == name)
     if len(claims) > 1:
-        raise PipelineError(f"got two stages named {name!r}: {' and '.join(claims)}; uninstall or rename one")
+        raise PipelineError(f"got two {kind}s named {name!r}: {' and '.join(claims)}; uninstall or rename one")
     try:
         return points[name].load()
     except Exception as error:  # a plugin may raise whatever it likes while it is imported
         raise PipelineError(
-            f"stage {name!r} is registered as {points[name].value}, which can't be imported: {error}"
+            f"{kind} {name!r} is registered as {points[name].value}, which can't be imported: {error}"
         ) from error
 
 

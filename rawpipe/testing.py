@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import partial
 from itertools import product
 
 import torch
@@ -118,7 +119,12 @@ def _with_noise(data: Tensor, noise: Noise, cfa: str | None, generator: torch.Ge
 
 
 def check_stage(
-    stage: Stage, *, tile_tolerance: float = 0.0, noise_tolerance: float = 0.06, differentiable: bool = True
+    stage: Stage,
+    *,
+    tile_tolerance: float = 0.0,
+    noise_tolerance: float = 0.06,
+    differentiable: bool = True,
+    noise: Noise | None = None,
 ) -> None:
     """Hold a stage to the laws, over its spaces, four phases, odd sizes, dtypes, batches and devices at hand.
 
@@ -128,12 +134,13 @@ def check_stage(
             0 = equal bits.
         noise_tolerance: largest relative error of the noise that the frame claims to have.
         differentiable: whether gradients must reach the input.
+        noise: what all frames get, per site, in the unit of a linear mosaic, for a stage that needs to know it.
 
     Raises:
         AssertionError: the stage breaks a law; the message names it.
     """
     _check_form(stage)
-    for frame in _frames(stage):
+    for frame in _frames(stage, noise):
         ready = stage.measure(frame) if isinstance(stage, Measured) else stage
         before = {f.name: value.clone() for f in fields(frame) if isinstance(value := getattr(frame, f.name), Tensor)}
         result = ready(frame)
@@ -180,15 +187,17 @@ def _check_form(stage: Stage) -> None:
         )
 
 
-def _frames(stage: Stage) -> Iterator[Frame]:
+def _frames(stage: Stage, noise: Noise | None) -> Iterator[Frame]:
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for space, (height, width), device in product(stage.takes, SIZES, devices):
+        known = noise if noise is None or space.is_mosaic else noise.map(lambda sites: sites[[0, 1, 3]])
+        made = partial(synthetic_frame, space, height, width, device=device, noise=known)
         for cfa in bayer.PHASES if space.is_mosaic else ("RGGB",):
-            yield synthetic_frame(space, height, width, cfa, device=device)
-        yield synthetic_frame(space, height, width, "GBRG", dtype=torch.float64, device=device)
-        yield synthetic_frame(space, height, width, "BGGR", batch=(2,), device=device)
+            yield made(cfa)
+        yield made("GBRG", dtype=torch.float64)
+        yield made("BGGR", batch=(2,))
         if space is Space.SENSOR:
-            yield synthetic_frame(space, height, width, "GRBG", dtype=torch.uint16, device=device)
+            yield made("GRBG", dtype=torch.uint16)
 
 
 def _check_tiles(stage: Stage, frame: Frame, whole: Frame, where: str, tolerance: float) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't read entry point
     from rawpipe.stages.dark_shading import DarkShading as DarkShading
     from rawpipe.stages.defect_pixels import DefectPixels as DefectPixels
     from rawpipe.stages.demosaic import Demosaic as Demosaic
+    from rawpipe.stages.enhance import Enhance as Enhance
     from rawpipe.stages.exposure import Exposure as Exposure
     from rawpipe.stages.flat_field import FlatField as FlatField
     from rawpipe.stages.geometry import Crop as Crop
