@@ -91,7 +91,7 @@ def measure_darks(mosaics: Mosaics, step: float = 1.0, zero: float = 0.0) -> Dar
     columns = _profile(rest, good, 0)
     if n == 1:
         expected = means.mean - rest + columns.astype(np.float32)
-    fits = fit_read_noise(mosaics, expected, good, black, variance, step, zero)
+    fits, variance = fit_read_noise(mosaics, expected, good, black, variance, step, zero)
     sigma2, sigma_se = np.array([(fit.sigma_dn**2, fit.sigma_se) for fit, _ in fits]).T
     # Where counts are clipped the moments shrink, but not the fit. Else moments: flats are measured by them too.
     settled = variance.within_dn2 if n > 1 and means.at_zero.max() < _CLIPPED / 10 else sigma2 + step**2 / 12

@@ -120,6 +120,28 @@ def fit(histogram: Histogram) -> Tukey:
     return Tukey(centre + found[0] * width, math.exp(found[1]), float(found[2]), covariance)
 
 
+def mean_count(scale_dn: float, tukey_lambda: float, step: float, spread: float) -> tuple[Doubles, Doubles]:
+    """Levels over two steps from 0, and the mean count at each when noise is added and the sum is rounded.
+
+    Args:
+        scale_dn: of the noise.
+        tukey_lambda: of the noise.
+        step: of the converter in DN.
+        spread: variance of a Gaussian part beside it, in DN^2.
+    """
+    level = np.linspace(-0.5, 1.5, 401) * step
+    reach = math.ceil(12 * scale_dn * math.sqrt(unit_variance(tukey_lambda)) / step + 6 * math.sqrt(spread) / step) + 3
+    edges = (np.arange(-reach, reach + 1) + 0.5) * step
+    nodes = _NODES * math.sqrt(spread)
+    # The mean of a rounded value is the sum over all edges of how likely it lies beyond each.
+    below = sum(
+        w * cdf((edges[None] - level[:, None] - node) / scale_dn, tukey_lambda)
+        for node, w in zip(nodes, _WEIGHTS, strict=True)
+    )
+    mean = (np.where(edges > 0, 1.0, 0.0) - below).sum(axis=1) * step
+    return level, np.asarray(mean)
+
+
 def fisher_information(scale_dn: float, tukey_lambda: float, step: float) -> Doubles:
     """Information (3, 3) on (centre, log scale, lambda) in one count at a random phase of the converter's step."""
     sigma = scale_dn * math.sqrt(unit_variance(tukey_lambda))

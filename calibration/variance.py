@@ -81,6 +81,7 @@ def residuals(
     zero: float = 0.0,
     *,
     light: tuple[Doubles, Floats] | None = None,
+    offsets: Doubles | None = None,
     multiple: int = 2,
 ) -> Iterator[Residuals]:
     """Strip by strip, what the pixels' expected counts (H, W) and the rows of each capture leave unexplained.
@@ -91,6 +92,7 @@ def residuals(
         good: pixels to use (H, W).
         zero: counts at or below it are clipped.
         light: relative excess of light in every capture (n) and mean signal above black (H, W), to be taken off too.
+        offsets: offset of every row in every capture (n, H) if known; else the rows' mean deviations are taken.
         multiple: strips are as high as a multiple of this many rows.
     """
     for top, bottom in strips(mosaics, multiple):
@@ -99,10 +101,13 @@ def residuals(
         if light is not None:
             values -= light[0].astype(np.float32)[:, None, None] * light[1][top:bottom]
         values = np.where(kept, values, np.float32(0))
-        in_row = np.maximum(kept.sum(axis=1), 1)
-        offsets = (values.sum(axis=2, dtype=np.float64) / in_row).astype(np.float32)
-        values = np.where(kept, values - offsets[..., None], np.float32(0))
-        yield Residuals(top, bayer.rephase(mosaics.cfa, top, 0), kept, values, offsets, counts <= zero)
+        if offsets is None:
+            in_row = np.maximum(kept.sum(axis=1), 1)
+            of_rows = (values.sum(axis=2, dtype=np.float64) / in_row).astype(np.float32)
+        else:
+            of_rows = offsets[:, top:bottom].astype(np.float32)
+        values = np.where(kept, values - of_rows[..., None], np.float32(0))
+        yield Residuals(top, bayer.rephase(mosaics.cfa, top, 0), kept, values, of_rows, counts <= zero)
 
 
 def analyse(mosaics: Mosaics, mean: Floats, good: Bools) -> Variance:

@@ -155,3 +155,14 @@ def test_sites_are_found_by_phase(cfa):
     site(counts, cfa, 3)[...] += 7
     black = np.array(measure_darks(Loaded(counts, cfa)).black_dn.value)
     np.testing.assert_allclose(black - black[0], [0, 0, 0, 7], atol=0.1)
+
+
+def test_noise_narrower_than_a_step_does_not_pass_for_row_noise():
+    # Rows' mean counts follow their level in stairs: steeper than 1 where they climb.
+    sensor = SimulatedSensor(
+        seed=14, read_sigma_dn=0.5, tukey_lambda=-0.24, row_sigma_dn=0.1, drift_dn=0.4, size=(512, 512)
+    )
+    found = measure_darks(darks(sensor, 8))
+    assert within(found.row_sigma_dn, 0.1, 2.2)
+    assert within(found.read_sigma_dn, 0.5, 2.2)
+    assert within(found.tukey_lambda, -0.24, 2.2)

@@ -3,7 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from rawpipe.calibration.tukey import Histogram, cdf, fisher_information, fit, quantiles, unit_variance
+from rawpipe.calibration.tukey import (
+    Histogram,
+    cdf,
+    fisher_information,
+    fit,
+    mean_count,
+    quantiles,
+    unit_variance,
+)
 
 
 def drawn(lam, n, seed):
@@ -74,3 +82,13 @@ def test_what_blurred_the_expectation_is_not_called_noise():
     centres, count = np.unique(np.rint(values), return_counts=True)
     found = fit(Histogram(centres, count.astype(float), np.zeros(len(centres)), 1.0, 0.64))
     assert abs(found.scale_dn - 1.0) < 4 * found.scale_se
+
+
+def test_mean_counts_follow_their_level_in_stairs_where_noise_is_narrow():
+    level, mean = mean_count(0.15, -0.2, 1.0, 0.01)
+    at = 0.3
+    p = np.random.default_rng(6).random(10**6)
+    noise = 0.15 * quantiles(-0.2, np.log(p), np.log1p(-p)) + np.random.default_rng(7).normal(0, 0.1, 10**6)
+    assert np.interp(at, level, mean) == pytest.approx(np.rint(at + noise).mean(), abs=2e-3)
+    wide = mean_count(2.0, -0.2, 1.0, 0.0)
+    np.testing.assert_allclose(wide[1], wide[0], atol=1e-4)
