@@ -57,7 +57,7 @@ def use(
         shot = frame.shot
         search = CameraProfile.search(shot.make, shot.model, shot.serial) if shot.model else None
         if search is None:
-            return None, NONE, f"nothing: there is no profile of {f'{shot.make} {shot.model}'.strip() or 'the camera'}"
+            return None, NONE, f"nothing: there is no profile of {_camera(frame)}"
         found = search
     elif isinstance(profile, str):
         found = CameraProfile.read(profile)
@@ -71,6 +71,12 @@ def use(
             warnings.warn(f"the profile isn't used: {error}", RawpipeWarning, 4)
         return None, NONE, f"nothing: {error}"
     return taken, str(found.path) if found.path is not None else found, text
+
+
+def _camera(frame: Frame) -> str:
+    make, model = frame.shot.make, frame.shot.model
+    first = (make.split() or [""])[0]
+    return (model if model.casefold().startswith(first.casefold()) else f"{make} {model}") or "the camera"
 
 
 def same_as_before(before: str, now: str) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rawpipe import Shot
+from rawpipe import Frame, Shot, Space
 
 COLUMNS = 16  # of masked pixels in every row, at least
 _MARGIN = 8  # columns beside the picture or the sensor's edge that light and readout disturb
 _CLIP = 4.0  # in standard deviations: hot pixels
+_OFF_BLACK = 0.05  # of the range: farther from the stated black it is no masked border
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +46,16 @@ def columns_of(shot: Shot, area: tuple[int, int, int, int] | None) -> list[tuple
     return beside
 
 
-def measured(shot: Shot, area: tuple[int, int, int, int] | None = None) -> Border | None:
-    """Offsets of the picture's rows; None if the masked pixels are too few, or constant."""
+def measured(frame: Frame, area: tuple[int, int, int, int] | None = None) -> Border | None:
+    """Offsets of the picture's rows; None without a border that shows them: too narrow, constant, or no black."""
+    shot, sensor = frame.shot, _sensor(frame)
     beside = columns_of(shot, area)
-    if shot.sensor is None or sum(right - left for left, right in beside) < COLUMNS:
+    if sensor is None or sum(right - left for left, right in beside) < COLUMNS:
         return None
     top, _, bottom, _ = shot.active_area
-    pixels = torch.cat([shot.sensor[top:bottom, left:right] for left, right in beside], dim=1).double()
+    pixels = torch.cat([sensor[top:bottom, left:right] for left, right in beside], dim=1).cpu().double()
+    if abs(float(pixels.median() - shot.black.double().mean())) > _OFF_BLACK * float(shot.scale_dn):
+        return None
     noise = pixels.clone()
     for parity in (0, 1):
         noise[parity::2] -= noise[parity::2].median(dim=0).values
@@ -68,6 +72,16 @@ def measured(shot: Shot, area: tuple[int, int, int, int] | None = None) -> Borde
     offsets = torch.zeros(shot.size[0], dtype=torch.float64)
     offsets[top:bottom] = means
     return Border(offsets, error2**0.5, max(float(means.var()) - error2, 0.0) ** 0.5)
+
+
+def _sensor(frame: Frame) -> Tensor | None:
+    """The whole sensor's counts (H, W): what the shot kept, or the frame itself; None for several pictures."""
+    if frame.data.ndim > 2:
+        return None
+    if frame.shot.sensor is None:
+        whole = frame.origin.tolist() == [0, 0, frame.height, frame.width] == [0, 0, *frame.shot.size]
+        return frame.data if whole and frame.space is Space.SENSOR else None
+    return frame.shot.sensor if frame.shot.sensor.ndim == 2 else None
 
 
 def _means(pixels: Tensor, good: Tensor, dim: int) -> Tensor:

@@ -61,8 +61,8 @@ class RowNoise:
 
     @property
     def sees_pixels(self) -> bool:
-        """Whether the row noise may have to be found in the pixels."""
-        return self.source != "masked" and self.row_dn is None
+        """Whether the row noise, or the border, may have to be found in the pixels."""
+        return self.source == "masked" or self.row_dn is None
 
     def measure(self, frame: Frame, /) -> RowNoise:
         """Decide where the offsets come from and how large they are; from the border, find them."""
@@ -89,12 +89,12 @@ class RowNoise:
         return None
 
     def _border(self, frame: Frame) -> masked.Border | None:
-        shot = frame.shot
-        border = masked.measured(shot, self.area) if tuple(frame.origin[2:].tolist()) == shot.size else None
+        whole = tuple(frame.origin[2:].tolist()) == frame.shot.size
+        border = masked.measured(frame, self.area) if whole else None
         if border is None and self.source == "masked":
             raise StageError(
-                f"got no masked border of {masked.COLUMNS} columns or more that vary; read the "
-                'frame from a camera file, name them by area=(top, left, bottom, right), or use RowNoise("picture")'
+                f"got no masked border of one picture with {masked.COLUMNS} columns or more that vary around black; "
+                'read it from a camera file, name them by area=(top, left, bottom, right), or use RowNoise("picture")'
             )
         return border
 

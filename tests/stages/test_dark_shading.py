@@ -69,7 +69,7 @@ def test_without_a_profile_auto_leaves_the_picture_and_says_so(profile_of: Profi
     frame = synthetic_frame(Space.SENSOR)
     result = Pipeline(["dark_shading"])(frame)
     assert torch.equal(result.data, frame.data)
-    assert result.history[0].parameters["found"] == "nothing: there is no profile of Rawpipe Rawpipe Synthetic"
+    assert result.history[0].parameters["found"] == "nothing: there is no profile of Rawpipe Synthetic"
     profile_of().write(profiles / "mine.json")  # made later: a replay must not find it
     assert torch.equal(Pipeline.from_history(result.history)(frame).data, frame.data)
 

@@ -175,6 +175,30 @@ def test_a_border_that_says_nothing_is_an_error_when_it_is_asked_for() -> None:
         RowNoise("masked")(constant)
 
 
+def test_a_frame_of_the_whole_sensor_is_its_own_border() -> None:
+    frame, offsets = sensor()
+    assert frame.shot.sensor is not None
+    first = bayer.rephase("GRBG", 0, -160)
+    whole = Frame.from_array(frame.shot.sensor, first, black=frame.black, white=15520, bits=14)
+    result = Pipeline([RowNoise("masked", area=(0, 8, 384, 152))])(whole)
+    assert float((removed(whole, result) - offsets).std()) == pytest.approx(READ / 12, rel=0.12)
+
+
+def test_a_border_that_is_lit_is_none() -> None:
+    frame, _ = sensor()
+    assert frame.shot.sensor is not None
+    lit = frame.shot.sensor.to(torch.int32) + 2000
+    assert masked.measured(replace(frame, shot=replace(frame.shot, sensor=lit))) is None
+
+
+def test_a_burst_has_no_border_of_one_picture() -> None:
+    frame, _ = sensor()
+    both = replace(frame, data=torch.stack([frame.data, frame.data]))
+    assert RowNoise().measure(both).source == "picture"
+    with pytest.raises(StageError, match="of one picture"):
+        RowNoise("masked")(both)
+
+
 def test_masked_areas_of_the_file_are_used_on_both_sides() -> None:
     frame, _ = sensor()
     shot = replace(frame.shot, masked_areas=((0, 0, 384, 40), (0, 100, 384, 140), (0, 50, 20, 60)))
@@ -196,7 +220,7 @@ def test_compiled_equals_plain() -> None:
 
 def test_the_border_of_the_550d(data: Any) -> None:
     frame = Frame.read(data / "raw" / "canon_550d_ml_colorchecker.dng")
-    border = masked.measured(frame.shot)
+    border = masked.measured(frame)
     assert border is not None
     assert border.row_dn == pytest.approx(1.26, abs=0.15)
     assert border.error_dn * (144 - 8) ** 0.5 == pytest.approx(16.9, abs=2.0)
