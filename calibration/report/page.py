@@ -139,7 +139,10 @@ def _sensor_maps(calibration: Calibration) -> str:
 
 def _section(result: IsoResult, size: tuple[int, int]) -> str:
     shown = of_flats.pictures(result)
-    counts = [f"{len(result.levels)} light levels" if result.levels else "no flats"]
+    usable = sum(any(len(means) for means in level.mean_dn) for level in result.levels)
+    counts = ["one light level" if usable == 1 else f"{usable} light levels" if usable else "no usable flats"]
+    if saturated := len(result.levels) - usable:
+        counts.append(f"{saturated} more saturated or too dark")
     if result.darks is None:
         counts.append("no dark frames")
     else:

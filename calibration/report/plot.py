@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 SITES = ("R", "Gr", "Gb", "B")
 CLASSES = ("r", "gr", "gb", "b")
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 10.0, 42.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 14.0, 10.0, 42.0
 _LETTER = 6.3  # width of a letter of a tick label
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MARKERS = {  # one shape per site: colours alone don't survive a grey print
@@ -248,7 +248,7 @@ class Plot:
             f'<path class="frame" d="M0,0V{high:g}H{wide:g}{"".join(small)}"/>'
             f'<g class="ticks">{"".join(texts)}</g>'
             f'<text class="label mid" x="{wide / 2:g}" y="{high + 35:g}">{escape(self.x.label)}</text>'
-            f'<text class="label mid" transform="translate(-44,{high / 2:g})rotate(-90)">{escape(self.y.label)}</text>'
+            f'<text class="label mid" transform="translate(-52,{high / 2:g})rotate(-90)">{escape(self.y.label)}</text>'
             "</g></svg>"
         )
 

@@ -43,7 +43,7 @@ def test_an_axis_can_be_made_around_anything(values: list[float], log: bool) -> 
 
 
 def test_points_lie_where_the_axes_say() -> None:
-    plot = Plot(Axis(1, 100, "x", True), Axis(0, 10, "y"), "a test", width=272, height=252)  # 200 x 200 inside
+    plot = Plot(Axis(1, 100, "x", True), Axis(0, 10, "y"), "a test", width=280, height=252)  # 200 x 200 inside
     plot.points([10.0], [2.5], "r", ([2.0], [5.0]), ["<b>"])
     svg = plot.svg()
     assert "m100,150" in svg
