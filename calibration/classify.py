@@ -14,7 +14,7 @@ _NEAR_SHARE, _NEAR_DN = 0.0025, 2.0
 # Within a dark, parts and sites differ by less: by dark shading, and by tags that are wrong by site.
 _EVEN_SHARE = 0.0005
 # Above that, only the dark current of a long exposure lifts a dark: all sites alike, and never as far as this.
-_LONG_S, _LIFTED_SHARE = 1.0, 0.05
+LONG_S, _LIFTED_SHARE = 1.0, 0.05
 # Texture: structure of 4 pixels and more with this share of the signal as its rms, in this share of the tiles. In
 # differences of pairs texture cancels as long as nothing moves, so this need not be strict.
 _TEXTURE, _TEXTURED_TILES = 0.02, 0.05
@@ -58,7 +58,7 @@ def classify(statistics: Statistics, black: Array, white: Array, exposure_s: flo
     uneven = float(np.maximum(np.maximum(statistics.noise, _EVEN_SHARE * span), _NEAR_DN).max())
     if (level <= np.maximum(uneven, _NEAR_SHARE * span)).all():
         return _dark_or_lit(statistics, level, uneven, sites, "at black")
-    if (exposure_s or 0) >= _LONG_S and (level < _LIFTED_SHARE * span).all():
+    if (exposure_s or 0) >= LONG_S and (level < _LIFTED_SHARE * span).all():
         lifted = _dark_or_lit(statistics, level, max(uneven, 0.2 * level.mean()), sites, "lifted by dark current")
         if lifted.role == "dark":
             return lifted
@@ -78,6 +78,7 @@ def _dark_or_lit(
         why: see `Verdict`.
     """
     means = statistics.tile_mean.reshape(4, -1)
+    uneven += 5 * statistics.row_noise / statistics.tile**0.5
     low, high = np.quantile(means, (0.02, 0.98), axis=1)
     brightest = float((means.max(axis=1) - np.median(means, axis=1)).max())
     if (high - low > uneven).any() or brightest > 10 * uneven:
@@ -133,5 +134,6 @@ def _roughness(statistics: Statistics, site: int, signal: Array) -> float:
         fit = terms @ np.linalg.lstsq(terms * weight[:, None], values * weight, rcond=None)[0]
         off = np.abs(values - fit) / np.maximum(fit, 0.1 * values.mean())
         weight = 1 / np.maximum(off, _ROUGH)
-    noise = 3 * np.sqrt(np.median(statistics.fine[site])) / statistics.tile / values.mean()
+    size = statistics.tile
+    noise = 3 * np.sqrt(np.median(statistics.fine[site]) / size**2 + statistics.row_noise**2 / size) / values.mean()
     return float(max(np.quantile(off, 0.9) - noise, 0.0))

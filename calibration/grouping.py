@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from rawpipe.bayer import SITES
 from rawpipe.calibration import pairs
 from rawpipe.calibration.advice import advice
 from rawpipe.calibration.capture import Capture, Captures, Group, Refused
-from rawpipe.calibration.classify import CLIPPED_LOW, classify
+from rawpipe.calibration.classify import CLIPPED_LOW, LONG_S, classify
 
+T = TypeVar("T", bound=Hashable)
 _8_BITS = 256
 _COMPANDED = 1.5  # codes this much farther apart in the light than in the dark
 _COARSE = 0.35  # a step of this many sigmas adds 1 % to the variance
@@ -47,7 +49,8 @@ def arranged(found: Sequence[Capture], refused: Sequence[Refused], serial: str |
     some = _majority(some, _camera, _body, left_out, lambda one: one.serial == serial)
     some = _majority(some, lambda one: (one.area, one.cfa, one.bits), _geometry, left_out)
     some = _deep_enough(some, left_out)
-    groups = [*_darks(some, left_out), *_flats(some, left_out), *_saturated(some)]
+    darks, dim = _darks(some)
+    groups = [*darks, *_flats(some, dim, left_out), *_saturated(some)]
     groups.sort(key=lambda one: (one.iso or np.inf, one.role, one.exposure_s or 0, one.level))
     notes += _noticed(groups)
     used = tuple(replace(group, captures=tuple(_slim(one) for one in group.captures)) for group in groups)
@@ -60,8 +63,8 @@ def arranged(found: Sequence[Capture], refused: Sequence[Refused], serial: str |
     )
 
 
-def _by(some: Iterable[Capture], key: Callable[[Capture], Hashable]) -> dict[Hashable, list[Capture]]:
-    out: dict[Hashable, list[Capture]] = defaultdict(list)
+def _by(some: Iterable[Capture], key: Callable[[Capture], T]) -> dict[T, list[Capture]]:
+    out: dict[T, list[Capture]] = defaultdict(list)
     for one in some:
         out[key(one)].append(one)
     return out
@@ -185,29 +188,34 @@ def _numbers(name: str) -> list[int]:
     return [int(digits) for digits in re.findall(r"\d+", name)]
 
 
-def _darks(some: list[Capture], refused: list[Refused]) -> list[Group]:
-    """Darks by ISO and exposure; those that are brighter than the rest stay out."""
-    groups = []
-    for same in _by((one for one in some if one.role == "dark"), lambda one: (one.iso, one.exposure_s)).values():
-        iso, exposure_s = same[0].iso, same[0].exposure_s
-        # Dark current only adds: a dark is at most as bright as those of the same or of longer exposures.
-        longer = [
-            [pairs.signal(one) for one in some if (one.role, one.iso, one.exposure_s) == ("dark", iso, time)]
-            for time in {one.exposure_s for one in some}
-            if time == exposure_s or (time or 0) > (exposure_s or np.inf)
-        ]
-        usual = min(sorted(levels)[(len(levels) - 1) // 2] for levels in longer if levels)
-        kept = []
-        for one in same:
-            excess = pairs.signal(one) - usual
-            if excess <= max(_DARK_DRIFT_DN, _DARK_DRIFT_SIGMAS * float(one.statistics.noise.mean())):
-                kept.append(one)
-                continue
-            reason = f"{excess:.3g} DN above the other darks: light got in, or the sensor was warmer"
-            refused.append(Refused(one.name, reason))
-        if kept:
-            groups.append(Group("dark", iso, exposure_s, _in_order(kept), doubt=_doubt(kept)))
-    return groups
+def _darks(some: list[Capture]) -> tuple[list[Group], dict[str, str]]:
+    """Darks by ISO and exposure; and the names of those that are too bright, with words: dim flats, or faults."""
+    groups, dim = [], dict[str, str]()
+    for of_iso in _by((one for one in some if one.role == "dark"), lambda one: one.iso).values():
+        by_exposure = _by(of_iso, lambda one: one.exposure_s)
+        noise = min(float(one.statistics.noise.mean()) for one in of_iso)
+        allowed = max(_DARK_DRIFT_DN, _DARK_DRIFT_SIGMAS * noise)
+        for exposure_s, same in by_exposure.items():
+            # Dark current only adds, and takes seconds: a dark is at most as bright as those of longer exposures, and
+            # a short one as any other.
+            others = [
+                darks
+                for time, darks in by_exposure.items()
+                if time == exposure_s or (exposure_s or 0) < LONG_S or (time or 0) > (exposure_s or 0)
+            ]
+            usual = min(_lower_median([pairs.signal(one) for one in darks]) for darks in others)
+            kept = [one for one in same if pairs.signal(one) - usual <= allowed]
+            for one in same:
+                excess = pairs.signal(one) - usual
+                if excess > allowed:
+                    dim[one.name] = f"{excess:.3g} DN above the other darks: light got in, or the sensor was warmer"
+            if kept:
+                groups.append(Group("dark", same[0].iso, same[0].exposure_s, _in_order(kept), doubt=_doubt(kept)))
+    return groups, dim
+
+
+def _lower_median(values: list[float]) -> float:
+    return sorted(values)[(len(values) - 1) // 2]
 
 
 def _doubt(darks: Sequence[Capture]) -> str | None:
@@ -221,13 +229,15 @@ def _doubt(darks: Sequence[Capture]) -> str | None:
     return f"{' and '.join(reasons)}: these darks show hot pixels, not noise" if reasons else None
 
 
-def _flats(some: list[Capture], refused: list[Refused]) -> list[Group]:
+def _flats(some: list[Capture], dim: Mapping[str, str], refused: list[Refused]) -> list[Group]:
     """Flats by ISO, exposure and light: two or more of each, between which nothing but noise differs."""
     groups = []
-    for same in _by((one for one in some if one.role == "flat"), lambda one: (one.iso, one.exposure_s)).values():
+    lit = [replace(one, role="flat") for one in some if one.role == "flat" or one.name in dim]
+    for same in _by(lit, lambda one: (one.iso, one.exposure_s)).values():
         for cluster in pairs.by_light(same):
             if len(cluster) == 1:
-                refused.append(Refused(cluster[0].name, pairs.alone(cluster[0], same)))
+                name = cluster[0].name
+                refused.append(Refused(name, dim[name] if name in dim else pairs.alone(cluster[0], same)))
                 continue
             kept, faulty = pairs.steady(Group("flat", same[0].iso, same[0].exposure_s, _in_order(cluster)))
             refused += faulty

@@ -13,7 +13,7 @@ from rawpipe.calibration.statistics import Array, two_scales
 # Light may differ this much within a group: means are compared block by block, and what is left, the change of shot
 # noise, is half of it. Below the second number it isn't worth a word.
 DRIFT, DRIFT_NOTED = 0.02, 0.002
-_BLACK_DRIFT_DN = 2.0  # black itself moves that much from frame to frame, which counts at low levels
+_BLACK_DRIFT_DN = 3.0  # black itself moves that much from frame to frame, which counts at low levels
 _SAME_INTENT = 0.1  # captures at one exposure whose light differs by less were meant to be alike
 # Bands that differ between two captures, as rms of the signal; and as a share of the pixels' variance, below which they
 # can't move the gain by more than that even in blocks as high as a band.

@@ -58,6 +58,12 @@ class Statistics:
         return sigma
 
     @property
+    def row_noise(self) -> float:
+        """Standard deviation of a row's mean beside its neighbours of the same sites in DN."""
+        jumps = self.rows[2:] - self.rows[:-2]
+        return float(1.4826 * np.median(np.abs(jumps)) / np.sqrt(2))
+
+    @property
     def is_constant(self) -> bool:
         """Whether all pixels are (nearly) the same: nothing but clipping."""
         return bool((self.low + self.high >= 0.9999).all())
