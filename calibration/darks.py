@@ -99,6 +99,10 @@ def measure_darks(mosaics: Mosaics, step: float = 1.0, zero: float = 0.0) -> Dar
     rows = _profile(rest, good, 1)
     row_sigma = _row_sigma(variance) if n > 1 else _row_bound(rows, noise, variance)
     in_row = noise / variance.in_row + _number(row_sigma) ** 2
+    pattern = _pattern(above, good, cfa, settled / n, n)
+    own = float(
+        np.square(np.asarray(pattern.value, np.float64)).mean()
+    )  # pixels' own pattern, which a profile holds a little of
     why = _doubt(n, means.at_zero)
     pixels = int(variance.pixels.min())
     return Darks(
@@ -108,9 +112,9 @@ def measure_darks(mosaics: Mosaics, step: float = 1.0, zero: float = 0.0) -> Dar
         tukey_lambda=_per_site([(fit.tukey_lambda, fit.lambda_se) for fit, _ in fits], pixels * n, why),
         tukey_scale_dn=_per_site([(fit.scale_dn, fit.scale_se) for fit, _ in fits], pixels * n, why, relative=True),
         row_sigma_dn=row_sigma,
-        row_fpn_dn=_stripes(rows, in_row, n, "rows"),
-        column_fpn_dn=_stripes(columns, noise / height, n, "columns"),
-        pixel_fpn_dn=_pattern(above, good, cfa, settled / n, n),
+        row_fpn_dn=_stripes(rows, in_row / n + own / variance.in_row, n, "rows"),
+        column_fpn_dn=_stripes(columns, (noise / n + own) / height, n, "columns"),
+        pixel_fpn_dn=pattern,
         variance_dn2=settled,
         variance_se=2 * np.sqrt(sigma2) * sigma_se,
         fits=fits,
@@ -178,9 +182,8 @@ def _row_bound(profile: Doubles, noise: float, variance: Variance) -> Quantity:
     return Quantity(math.sqrt(max(total - pixels, 0.0)), (0.0, high), degrees, False, why)
 
 
-def _stripes(profile: Doubles, noise: float, n: int, kind: str) -> Quantity:
-    """Pattern of rows or columns that stays: their profile without smooth shading, less the noise of one frame's."""
-    expected = noise / n
+def _stripes(profile: Doubles, expected: float, n: int, kind: str) -> Quantity:
+    """Pattern of rows or columns that stays: their profile without smooth shading, less what pixels put into it."""
     found = max(float(profile.var(ddof=1)) - expected, 0.0)
     error = 1.96 * (found + expected) * math.sqrt(2 / (len(profile) - 1))
     ends = math.sqrt(max(found - error, 0.0)), math.sqrt(found + error)

@@ -166,3 +166,11 @@ def test_noise_narrower_than_a_step_does_not_pass_for_row_noise():
     assert within(found.row_sigma_dn, 0.1, 2.2)
     assert within(found.read_sigma_dn, 0.5, 2.2)
     assert within(found.tukey_lambda, -0.24, 2.2)
+
+
+def test_the_pattern_of_pixels_is_not_taken_for_one_of_columns():
+    sensor = SimulatedSensor(seed=15, read_sigma_dn=2, dsnu_dn=4, size=(256, 512))
+    found = measure_darks(darks(sensor))
+    for quantity in (found.column_fpn_dn, found.row_fpn_dn):
+        assert quantity.ci95[0] == 0
+        assert "upper bound" in quantity.why
