@@ -44,7 +44,7 @@ def site_maps(maps: NDArray[np.float32], size: tuple[int, int], centre: float | 
             f'<figcaption class="{css}">{name}</figcaption></figure>'
         )
     bar = _png(np.linspace(low, high, 256, dtype=np.float32)[None], low, high, stops)
-    ends = "".join(f"<span>{digits(v, 2)}</span>" for v in (low, (low + high) / 2, high))
+    ends = "".join(f"<span>{digits(v, 3)}</span>" for v in (low, (low + high) / 2, high))
     return (
         f'<div class="maps">{"".join(pictures)}</div>'
         f'<div class="bar"><img src="{bar}" alt=""><div>{ends}</div><p>{escape(says)}</p></div>'

@@ -72,13 +72,16 @@ def photon_transfer(result: IsoResult, transfer: PhotonTransfer) -> Picture:
         height=372,
     )
     ramp = np.geomspace(x.low, right, 200)
+    keys = SITE_KEYS
     if floor > 0:
         plot.across(floor, "floor")
+        keys += key("floor", "without light")
         plot.say(x.low, lowest, f"read noise and rounding {digits(floor, 3)} DN", 8, 15)
     plot.upright(right, "edge")
-    plot.say(right, plot.y.low, f"saturation {digits(right, 5)} DN", -7, -9, "end")
+    plot.say(right, plot.y.low, f"saturation {digits(right)} DN", -7, -9, "end")
     if k > 0:
         plot.line(ramp, np.sqrt(k * ramp), "shot")
+        keys += key("shot", "√(K · signal)")
         plot.say(x.low, plot.y.high, f"K = {digits(k, 4)} DN/e⁻, the sites' mean", 12, 22)
     for s, css in enumerate(CLASSES):
         for blocks in result.levels:
@@ -98,7 +101,7 @@ def photon_transfer(result: IsoResult, transfer: PhotonTransfer) -> Picture:
     return Picture(
         "Photon transfer",
         plot.svg(),
-        SITE_KEYS + key("shot", "√(K · signal)") + key("floor", "without light"),
+        keys,
         "Points: light levels with 95 % intervals, often smaller than the point; hollow where the robust fit gave a "
         "level less than half its weight. Dots: single blocks. Lines: the fit, K · signal + variance without light.",
     )

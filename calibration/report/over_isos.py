@@ -23,21 +23,21 @@ _SHIFTS = (-9.0, -3.0, 3.0, 9.0)
 def pictures(calibration: Calibration) -> list[Picture]:
     """The pictures of two ISOs or more; none of one."""
     isos = calibration.isos
-    if len(isos) < 2:
-        return []
     across = calibration.profile.across_iso
     out = []
-    if _any(isos, "gain_dn_per_e"):
+    if _two(isos, "gain_dn_per_e"):
         out.append(_gain(isos, across))
-    if _any(isos, "read_sigma_dn"):
+    if _two(isos, "read_sigma_dn"):
         out.append(_noise(isos))
-    if _any(isos, "gain_dn_per_e") and _any(isos, "read_sigma_dn"):
+    if _two(isos, "gain_dn_per_e", "read_sigma_dn"):
         out += [_read_e(isos, across), _against_gain(isos, across)]
     return out
 
 
-def _any(isos: Sequence[IsoResult], name: str) -> bool:
-    return any(one.numbers[name].value is not None for one in isos if name in one.numbers)
+def _two(isos: Sequence[IsoResult], *names: str) -> bool:
+    """Whether two ISOs or more have all these numbers."""
+    missing = Quantity.missing("")
+    return sum(all(one.numbers.get(name, missing).value is not None for name in names) for one in isos) > 1
 
 
 def _sites(isos: Sequence[IsoResult], name: str) -> tuple[Doubles, Doubles, Doubles]:

@@ -138,7 +138,7 @@ def _sensor_maps(calibration: Calibration) -> str:
 
 
 def _section(result: IsoResult, size: tuple[int, int]) -> str:
-    shown = of_flats.pictures(result)
+    shown = _pictures(of_flats.pictures(result))
     usable = sum(any(len(means) for means in level.mean_dn) for level in result.levels)
     counts = ["one light level" if usable == 1 else f"{usable} light levels" if usable else "no usable flats"]
     if saturated := len(result.levels) - usable:
@@ -146,11 +146,11 @@ def _section(result: IsoResult, size: tuple[int, int]) -> str:
     if result.darks is None:
         counts.append("no dark frames")
     else:
-        shown += of_darks.pictures(result.darks, size)
+        shown += _pictures(of_darks.pictures(result.darks, size))
         counts.append(of_darks.frames(result.darks))
     counts += [f"{of_darks.frames(one)} of {digits(time)} s" for time, one in sorted(result.long_darks.items())]
     return (
         f'<section class="iso" id="iso{result.iso:g}"><h2>ISO {result.iso:g}</h2>'
-        f'<p class="soft">{escape(", ".join(counts))}</p>{_pictures(shown)}'
+        f'<p class="soft">{escape(", ".join(counts))}</p>{shown}'
         f"{tables.quantities(result.numbers, f'All quantities of ISO {result.iso:g}')}</section>"
     )

@@ -49,7 +49,7 @@ def unit(name: str) -> str:
 
 def with_interval(value: float, ci95: tuple[float, float] | None) -> str:
     """`0.1997 ± 0.0006`; `0.30 [0.21, 0.35]` where the ends are not alike; four digits without an interval."""
-    if ci95 is None:
+    if ci95 is None or any(math.isnan(end) for end in ci95):
         return digits(value)
     low, high = ci95
     half = (high - low) / 2
