@@ -273,4 +273,6 @@ def _noticed(groups: Sequence[Group]) -> list[str]:
             )
     if None in {group.iso for group in groups}:
         notes.append("some captures don't say their ISO; state it: --iso 800")
+    if groups and not any(one.make or one.model for group in groups for one in group.captures):
+        notes.append("the captures name no camera, so the profile won't be found by its name; state --make and --model")
     return notes

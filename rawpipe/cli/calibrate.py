@@ -24,7 +24,9 @@ _NAMES = 3  # files that are named where many share a reason
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("captures", nargs="+", type=Path, help="RAW files, arrays, or folders with all below them")
+    parser.add_argument(
+        "captures", nargs="+", type=Path, metavar="CAPTURES", help="RAW files, arrays, or folders with all below them"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PROFILE", help="the profile, a .json file")
     parser.add_argument("--report", type=Path, metavar="HTML", help="a report with pictures, one .html file")
     parser.add_argument("--blind", action="store_true", help="estimate from ordinary photographs, or a single one")
@@ -144,7 +146,7 @@ def _share(text: str, quiet: bool) -> Iterator[Callable[[float, str], None]]:
     with progress_bar(1, text, "%", quiet) as bar:
 
         def tell(done: float, name: str) -> None:
-            bar.set_description(f"{text}, {name}" if name else text, refresh=False)
+            bar.set_description_str(f"{text}, {name}" if name else text, refresh=False)
             bar.update(max(0.0, done - bar.n))
 
         yield tell
@@ -154,7 +156,8 @@ def _print(captures: Captures, calibration: Calibration) -> None:
     """What was used, the numbers and verdict of each ISO, what was left out, and what to add."""
     from rawpipe.calibration.report.words import judge, mean, with_interval
 
-    print(f"{calibration.profile.name}: {len(captures.used)} captures used, {len(captures.refused)} left out\n")
+    name = calibration.profile.name or captures.used[0].camera
+    print(f"{name}: {len(captures.used)} captures used, {len(captures.refused)} left out\n")
     rows: list[tuple[str, ...]] = [("ISO", "darks", "flats", "gain K, DN/e", "read, DN", "row, DN", "verdict")]
     reasons = []
     for one in calibration.isos:
