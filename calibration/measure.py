@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from typing import Any
 
 from rawpipe import ProfileError
@@ -40,7 +40,8 @@ def measure_captures(captures: Captures, progress: Progress | None = None) -> Ca
         size=first.size,
         active_area=first.area,
     )
-    return calibrate(camera, _opened(captures, isos, report), _files(captures, isos), report.measured)
+    with closing(_opened(captures, isos, report)) as opened:  # at an error too, temporary files go at once
+        return calibrate(camera, opened, _files(captures, isos), report.measured)
 
 
 def _measurable(captures: Captures, iso: float | None) -> list[Group]:
@@ -62,7 +63,7 @@ def _nothing(captures: Captures) -> str:
     return f"got no dark frame and no pair of flats among {len(captures.refused)} files{pictures}"
 
 
-def _opened(captures: Captures, isos: list[float], report: _Count) -> Iterator[IsoCaptures]:
+def _opened(captures: Captures, isos: list[float], report: _Count) -> Generator[IsoCaptures]:
     """The captures of one ISO after the other; their temporary files live until the next is asked for."""
     for iso in isos:
         with ExitStack() as opened:
