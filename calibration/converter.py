@@ -71,7 +71,9 @@ def from_saturation(
 ) -> dict[str, Quantity]:
     """What follows from where a site saturates: signal in DN and electrons there, best SNR, dynamic range."""
     above = saturation - black
-    why = None if all(seen) else "no capture clips: taken from the white level that the file states"
+    unseen = [name for name, clips in zip(bayer.SITES, seen, strict=True) if not clips]
+    who = "no capture clips" if len(unseen) == 4 else f"{', '.join(unseen)} never clip"
+    why = f"{who}: taken from the white level that the file states" if unseen else None
     out = {"saturation_dn": Quantity(tuple(above.tolist()), None, 1, all(seen), why)}
     if not isinstance(gain.value, tuple) or not isinstance(gain.ci95, tuple):
         missing = Quantity.missing(gain.why or "the gain is unknown")

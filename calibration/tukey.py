@@ -82,8 +82,8 @@ class Tukey:
     @property
     def sigma_se(self) -> float:
         """Standard error of the standard deviation in DN."""
-        lam, h = self.tukey_lambda, 1e-3
-        slope = (math.log(unit_variance(lam + h)) - math.log(unit_variance(max(lam - h, -0.4999)))) / (4 * h)
+        lam, h = max(self.tukey_lambda, -0.498), 1e-3
+        slope = (math.log(unit_variance(lam + h)) - math.log(unit_variance(lam - h))) / (4 * h)
         gradient = np.array([0.0, 1.0, slope])
         return self.sigma_dn * math.sqrt(gradient @ self.covariance @ gradient)
 
@@ -114,7 +114,10 @@ def fit(histogram: Histogram) -> Tukey:
     options: dict[str, Any] = {"xatol": 1e-6, "fatol": 1e-4, "maxiter": 600, "maxfev": 800}
     simplex = start + np.array([[0, 0, 0], [1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]])
     found = minimize(loss, start, method="Nelder-Mead", options=options | {"initial_simplex": simplex}).x
-    covariance: Doubles = np.linalg.pinv(_hessian(loss, found, np.array([0.5, 2e-3, 4e-3]))).astype(np.float64)
+    curvature = _hessian(loss, found, np.array([0.5, 2e-3, 4e-3]))
+    covariance = np.full((3, 3), math.nan)  # where the likelihood has no peak, nothing is known
+    if np.isfinite(curvature).all() and (np.linalg.eigvalsh(curvature) > 0).all():
+        covariance = np.linalg.inv(curvature)
     units = np.array([width, 1.0, 1.0])
     covariance = covariance * np.outer(units, units)
     return Tukey(centre + found[0] * width, math.exp(found[1]), float(found[2]), covariance)

@@ -174,3 +174,12 @@ def test_the_pattern_of_pixels_is_not_taken_for_one_of_columns():
     for quantity in (found.column_fpn_dn, found.row_fpn_dn):
         assert quantity.ci95[0] == 0
         assert "upper bound" in quantity.why
+
+
+def test_darks_that_lie_on_zero_are_refused_and_break_nothing():
+    sensor = SimulatedSensor(seed=16, read_sigma_dn=3, black_dn=0.5)
+    found = measure_darks(darks(sensor, 4))
+    assert not found.read_sigma_dn.reliable
+    assert "clipped at zero" in found.read_sigma_dn.why
+    constant = measure_darks(Loaded(np.zeros((3, 64, 64), np.uint16), "RGGB"))
+    assert not constant.read_sigma_dn.reliable

@@ -92,3 +92,9 @@ def test_mean_counts_follow_their_level_in_stairs_where_noise_is_narrow():
     assert np.interp(at, level, mean) == pytest.approx(np.rint(at + noise).mean(), abs=2e-3)
     wide = mean_count(2.0, -0.2, 1.0, 0.0)
     np.testing.assert_allclose(wide[1], wide[0], atol=1e-4)
+
+
+def test_counts_that_say_nothing_give_an_estimate_without_an_interval():
+    found = fit(Histogram(np.array([0.0]), np.array([1000.0]), np.array([1000.0]), 1.0, 0.0))
+    assert math.isnan(found.sigma_se)
+    assert math.isnan(found.lambda_se)
