@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rawpipe import CameraProfile, Frame
+from rawpipe import CameraProfile, Frame, Quantity
 from rawpipe.calibration.simulation import SimulatedSensor
 from rawpipe.cli import main
 
@@ -235,6 +237,31 @@ def test_a_profile_among_the_captures_is_no_capture(camera: Camera, tmp_path: Pa
     assert json.loads((camera.folder / "acme.json").read_text())["maps"] is not None
 
 
+def test_blind_hands_every_readable_photograph_over_and_writes_the_estimate(
+    camera: Camera, tmp_path: Path, monkeypatch, capsys
+):
+    camera.flats(3000.0)
+    Image.new("RGB", (64, 64)).save(camera.folder / "preview.jpg")
+    gain = Quantity((2.0,) * 4, ((1.9, 2.1),) * 4, 100, False, "estimated from photographs")
+
+    def estimate_blind(frames: list[Frame], progress: Callable[[float, str], None]) -> CameraProfile:
+        assert [frame.shot.iso for frame in frames] == [200, 200]
+        progress(1.0, "")
+        numbers = {"gain_dn_per_e": gain, "read_sigma_dn": Quantity.missing("not shown")}
+        return CameraProfile(
+            make="Acme", model="One", cfa="RGGB", bits=14, size=(256, 320), active_area=(0, 0, 256, 320),
+            noise={"200": numbers}, provenance={"kind": "blind"},
+        )  # fmt: skip
+
+    module = SimpleNamespace(estimate_blind=estimate_blind)
+    monkeypatch.setitem(sys.modules, "rawpipe.calibration.blind", module)
+    assert run(tmp_path, "--blind") == 0
+    assert CameraProfile.read(tmp_path / "out" / "acme.json").provenance["kind"] == "blind"
+    said = capsys.readouterr()
+    assert "preview.jpg is a JPEG" in said.err
+    assert "estimated from photographs" in said.out and "2.00 ± 0.10 (unreliable)" in said.out
+
+
 def test_flea3_darks_give_hot_pixels_and_no_read_noise(data: Path, tmp_path: Path, capsys):
     facts = ["--cfa", "GBRG", "--black", "0", "--iso", "100", "--make", "Point Grey", "--model", "Flea3"]
     folder = str(data / "flea3" / "dark_frames")
@@ -242,5 +269,7 @@ def test_flea3_darks_give_hot_pixels_and_no_read_noise(data: Path, tmp_path: Pat
     noise = CameraProfile.read(tmp_path / "flea3.json").noise["100"]
     assert not noise["read_sigma_dn"].reliable and "8-bit" in str(noise["read_sigma_dn"].why)
     assert "clipped" in str(noise["read_sigma_dn"].why)
-    profile = CameraProfile.read(tmp_path / "flea3.json")
-    assert len(profile.maps["defects"]) > 50
+    counts = np.stack([np.asarray(Image.open(file)) for file in sorted(Path(folder).iterdir())])
+    hot = np.argwhere(np.sort(counts, axis=0)[-2] > 20)  # in both of the longest exposures
+    defects = {tuple(place) for place in CameraProfile.read(tmp_path / "flea3.json").maps["defects"]}
+    assert len(hot) > 5 and {tuple(place) for place in hot} <= defects
