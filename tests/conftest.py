@@ -20,3 +20,13 @@ def data() -> Path:
     if not path.is_dir():
         pytest.skip("needs the folder of real files: set RAWPIPE_DATA to it")
     return path
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of reference outputs: RAWPIPE_GOLDEN, else shared/golden beside the repository; skips without it."""
+    folder = os.environ.get("RAWPIPE_GOLDEN")
+    path = Path(folder) if folder else Path(__file__).parents[2] / "shared" / "golden"
+    if not path.is_dir():
+        pytest.skip("needs the folder of reference outputs: set RAWPIPE_GOLDEN to it")
+    return path

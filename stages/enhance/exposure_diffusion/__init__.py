@@ -1,0 +1,1 @@
+"""ExposureDiffusion: learning to expose, photon by photon."""
