@@ -52,6 +52,15 @@ def test_your_own_array_becomes_both_kinds_of_dng(tmp_path: Path):
     assert Frame.read(tmp_path / "linear.dng").space is Space.CAMERA
 
 
+def test_a_calibrated_camera_s_dim_picture_comes_out_cleaner_by_its_profile(tmp_path: Path):
+    pytest.importorskip("skimage")
+    said = run(EXAMPLES / "know_your_sensor.py", tmp_path, cwd=tmp_path)
+    assert "K 2.0" in said and "measured profile of Acme One, ISO 800" in said
+    recorded, enhanced = (float(re.search(rf"{name}: ([0-9.]+) DN", said)[1]) for name in ("recorded", "enhanced"))
+    assert enhanced < recorded / 4
+    assert Frame.read(tmp_path / "clean.dng").shot.noise_profile[0] > 0
+
+
 def test_the_host_program_develops_reports_and_survives_a_bad_file(raw: Path, tmp_path: Path):
     said = run(EXAMPLES / "embed_host.py", raw, tmp_path / "x.tif", cwd=tmp_path)
     assert "100% tone_curve" in said and said.strip().endswith("x.tif")
