@@ -28,13 +28,16 @@ KINDS = tuple(_NAMED)
 _ON_MOSAIC = [*_COUNTS, ("demosaic", {})]  # what a demosaiced DNG has behind it
 
 
-def default_stages(to: str = "tiff", *, demosaic: str = "malvar2004", demosaiced: bool = False) -> list[Stage]:
+def default_stages(
+    to: str = "tiff", *, demosaic: str = "malvar2004", enhance: str | None = None, demosaiced: bool = False
+) -> list[Stage]:
     """Stages from a camera file to a "dng" (its mosaic), a "linear-dng" (camera RGB), or a "tiff" (sRGB).
 
     Args:
         to: the kind of file.
         demosaic: the method of `Demosaic`. "superpixel" leaves OpcodeList3 out, which is for the full size.
-        demosaiced: for a frame that is camera RGB already.
+        enhance: the model of `Enhance`, which cleans the mosaic by the noise that `NoiseCalibration` finds, or None.
+        demosaiced: for a frame that is camera RGB already; it can't be enhanced any more.
 
     Raises:
         PipelineError: no such kind.
@@ -44,4 +47,8 @@ def default_stages(to: str = "tiff", *, demosaic: str = "malvar2004", demosaiced
     chosen = [one for one in _NAMED[to] if not (demosaiced and one in _ON_MOSAIC)]
     if demosaic == "superpixel" and not demosaiced:
         chosen = [one for one in chosen if one != ("opcodes", {"number": 3})]
+    if enhance is not None and not demosaiced:
+        behind = 1 + max(chosen.index(one) for one in _COUNTS if one in chosen)
+        clean: list[Named] = [*chosen[1:behind], ("enhance", {"model": enhance})]
+        chosen = [chosen[0], ("noise_calibration", {}), *clean, *chosen[behind:]]
     return [make(name, {"method": demosaic} if name == "demosaic" else values) for name, values in chosen]

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rawpipe._errors import FormatError, ProfileError, RawpipeError
+from rawpipe._errors import FormatError, ProfileError
 from rawpipe.cli._say import one_line_warnings, progress_bar
 
 if TYPE_CHECKING:
-    from rawpipe import CameraProfile, Frame
+    from rawpipe import CameraProfile
     from rawpipe.calibration.calibrate import Calibration
     from rawpipe.calibration.captures import Captures
 
@@ -120,24 +120,11 @@ def _report(captures: Captures, calibration: Calibration, path: Path) -> None:
 
 
 def _blind(options: argparse.Namespace) -> CameraProfile:
-    """The estimate from photographs; files that can't be read are named, and the others go on."""
-    from rawpipe.calibration.sources import facts_of, files_in, frames
-
-    found: list[Frame] = []
-    for path in options.captures:
-        if not path.exists():
-            raise FormatError(f"{path} doesn't exist; give photographs, or folders of them")
-        for file in files_in(path) if path.is_dir() else [path]:
-            try:
-                found += frames(file, facts_of(file, _stated(options)))
-            except RawpipeError as error:
-                print(f"left out: {error}", file=sys.stderr)
-    if not found:
-        raise ProfileError("got no photograph that can be read; give the camera's RAW files")
+    """The estimate from photographs; those that can't be used are named in a warning."""
     from rawpipe.calibration.blind import estimate_blind
 
     with _share("estimating", options.quiet) as tell:
-        return estimate_blind(found, tell)
+        return estimate_blind(options.captures, tell, **_stated(options))
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--to", choices=TARGETS, help="kind of file; by default what the output's ending says, else tiff"
     )
     parser.add_argument("--demosaic", metavar="METHOD", help="bilinear, malvar2004, menon2007 or superpixel")
+    parser.add_argument("--enhance", metavar="MODEL", help='clean the mosaic by its noise: "classical", or your own')
     parser.add_argument("--ev", metavar="EV", help='stops of exposure, or "auto"')
     parser.add_argument("--recipe", type=Path, help="a TOML recipe to run instead of the default stages")
     parser.add_argument("--until", metavar="STAGE", help="stop behind this stage")
@@ -158,10 +159,15 @@ def _pipeline(to: str, options: argparse.Namespace, demosaiced: bool = False) ->
     method = options.demosaic
     if options.recipe is not None:
         pipeline = Pipeline.load(options.recipe)
+        if options.enhance is not None:
+            raise PipelineError(f"got --enhance {options.enhance} and --recipe; write it into the recipe")
         if method and "demosaic" in pipeline.names:
             pipeline = pipeline.replace("demosaic", make("demosaic", {"method": method}))
     else:
-        pipeline = Pipeline(default_stages(to, demosaic=method or "malvar2004", demosaiced=demosaiced))
+        if options.enhance is not None and demosaiced:
+            raise PipelineError(f"got --enhance {options.enhance} for pixels that are demosaiced; it works on mosaics")
+        chosen = {"demosaic": method or "malvar2004", "enhance": options.enhance}
+        pipeline = Pipeline(default_stages(to, **chosen, demosaiced=demosaiced))
     if method and not demosaiced and "demosaic" not in pipeline.names:
         raise PipelineError(f"got --demosaic {method}; these stages keep the mosaic: use --to linear-dng or tiff")
     if options.ev is not None:

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import torch
 
-from rawpipe import Frame, Space
+from rawpipe import Frame, NoiseModel, Space
 from rawpipe.cli import main
 from rawpipe.testing import synthetic_frame
 
@@ -92,6 +92,23 @@ def test_exposure_and_demosaicing_can_be_chosen(shots: Path, tmp_path: Path):
         assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / f"{name}.tif"), "-q", *options]) == 0
     plain, brighter, half = (tifffile.imread(tmp_path / f"{name}.tif") for name in "abc")
     assert brighter.mean() > 1.2 * plain.mean() and half.shape == (20, 25, 3)
+
+
+@pytest.mark.parametrize("to", ["dng", "linear-dng", "tiff"])
+def test_a_model_can_clean_the_mosaic(tmp_path: Path, to: str):
+    pytest.importorskip("skimage")
+    light = torch.linspace(0, 4000, 320).expand(256, 320)
+    noisy = NoiseModel(gain_dn_per_e=4.0, read_sigma_dn=20.0).sample(light, "RGGB", torch.Generator().manual_seed(0))
+    counts = (noisy + 512).round().clamp(0, 16383).to(torch.uint16)
+    raw, plain = tmp_path / "raw.dng", tmp_path / "plain.dng"
+    Frame.from_array(counts, "RGGB", black=512, bits=14).write(raw, matrix="generic")
+    name = tmp_path / ("x.tif" if to == "tiff" else "x.dng")
+    assert main(["develop", str(raw), "-o", str(name), "--to", to, "--enhance", "classical", "-q"]) == 0
+    if to == "dng":
+        assert main(["develop", str(raw), "-o", str(plain), "-q"]) == 0
+        errors = [(Frame.read(path).data.float() - 512 - light).square().mean() for path in (name, plain)]
+        assert errors[0] < errors[1] / 10
+        assert Frame.read(name).shot.noise_profile and not Frame.read(plain).shot.noise_profile
 
 
 def test_a_linear_dng_is_developed_from_where_it_stands(shots: Path, tmp_path: Path):
