@@ -105,6 +105,8 @@ class Seen:
 
 def look(frame: Frame) -> Iterator[Seen]:
     """Measure a photograph, or each of a stack. Raises as `measure_blind`."""
+    if frame.cfa is None:
+        raise StageError(f"got {frame.space.label}; expected a mosaic: demosaicing mixes the noise of pixels")
     border, step = masked_border(frame), count_step(frame)
     corner = replace(frame, data=frame.data[..., :2, :2].clone(), shot=replace(frame.shot, sensor=None))
     for data in frame.data.reshape(-1, frame.height, frame.width):
@@ -116,7 +118,7 @@ def look(frame: Frame) -> Iterator[Seen]:
             step=step,
             verdict=choice.judge(patches, _read2(border)),
             range_dn=float(patches.ceiling_dn.min()),
-            saturation=_saturation(frame, patches),
+            saturation=_saturation(patches),
             levels=np.quantile(levels, np.linspace(0, 1, _LEVELS)) if len(levels) else np.zeros(0),
         )
 
@@ -233,11 +235,10 @@ def _four(quantity: Quantity) -> tuple[float, ...]:
     return quantity.value
 
 
-def _saturation(frame: Frame, patches: Patches) -> Quantity:
+def _saturation(patches: Patches) -> Quantity:
     """Where counts end, above black: seen if pixels pile up there."""
-    white = (frame.shot.white - frame.pedestal.cpu()).double().numpy()
-    seen = bool((patches.ceiling_dn < white).all())
-    why = None if seen else "no pixels pile up: taken from the white level that the file states"
+    seen = bool(patches.clipped.all())
+    why = None if seen else "not all sites clip: taken from the white level that the file states where they don't"
     return Quantity(tuple(patches.ceiling_dn.tolist()), None, 1, seen, why)
 
 

@@ -16,6 +16,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -38,7 +39,8 @@ FINE, COARSE, PICTURE = 14, 14, 32  # directions: that the picture uses least, l
 SITE = 4  # directions of the fine and coarse ones that are nearly of one site
 _DENSE = 20_000  # patches side by side; a picture of fewer is cut into overlapping ones
 _STRIP = 4_000_000  # pixels taken apart at a time
-_PILED = 1e-3  # share of pixels on the lowest or highest count that noise doesn't put there
+_PILED = 1e-3  # share of pixels on the lowest or highest count, if the next count has fewer
+_TAIL = 65  # counts looked at there
 _NEARLY = 0.995  # of where counts end: wells don't all fill up at the same level
 _OVERLAPPED = 0.45
 _BLUR, _COLOR_BLUR = 0.7, 1.5  # pixels
@@ -78,6 +80,7 @@ class Patches:
         of_site: along directions that are nearly of one site (n, 4).
         usable: without clipped pixels (n).
         ceiling_dn: where the counts end, above black (4).
+        clipped: whether pixels pile up there (4).
         floor_dn: where they begin (4), -inf if they don't pile up there.
     """
 
@@ -89,6 +92,7 @@ class Patches:
     of_site: Floats
     usable: Bools
     ceiling_dn: Doubles
+    clipped: Bools
     floor_dn: Doubles
 
     def __len__(self) -> int:
@@ -187,7 +191,7 @@ def patches_of(frame: Frame, black_dn: Doubles | None = None) -> Patches:
             "demosaicing mixes the noise of pixels"
         )
     counts = _Counts.of(frame, black_dn)
-    floor, ceiling = counts.ends()
+    floor, ceiling, clipped = counts.ends()
     dense = (frame.height // SIDE) * (frame.width // SIDE) < _DENSE
     stride = SIDE // 2 if dense else SIDE
     grid = (frame.height - SIDE) // stride + 1, (frame.width - SIDE) // stride + 1
@@ -208,6 +212,7 @@ def patches_of(frame: Frame, black_dn: Doubles | None = None) -> Patches:
         of_site=np.concatenate(of_site),
         usable=np.concatenate(usable),
         ceiling_dn=ceiling,
+        clipped=clipped,
         floor_dn=floor,
     )
 
@@ -241,28 +246,34 @@ class _Counts:
                 own *= np.float32(self.gain[cell[y, x]])
         return data
 
-    def ends(self) -> tuple[Doubles, Doubles]:
-        """Lowest level per site where pixels pile up, else -inf; highest likewise, else white (4)."""
+    def ends(self) -> tuple[Doubles, Doubles, Bools]:
+        """Per site: the lowest level if pixels pile up, else -inf; the highest, else white; whether they do (4)."""
         low, high = np.full(4, np.inf), np.full(4, -np.inf)
-        at_low, at_high = np.zeros(4), np.zeros(4)
+        for own in self._sites():
+            low = np.minimum(low, [one.min(initial=np.inf) for one in own])
+            high = np.maximum(high, [one.max(initial=-np.inf) for one in own])
+        bottom, top = np.zeros((4, _TAIL)), np.zeros((4, _TAIL))
+        for own in self._sites():
+            for s, one in enumerate(own):
+                bottom[s] += np.bincount((one[one < low[s] + _TAIL - 1] - low[s] + 0.5).astype(int), minlength=_TAIL)
+                top[s] += np.bincount((high[s] - one[one > high[s] - _TAIL + 1] + 0.5).astype(int), minlength=_TAIL)
+        pixels = self.frame.height * self.frame.width / 4
+        floor = np.where([_piled(tail, pixels) for tail in bottom], low, -np.inf)
+        piled = np.array([_piled(tail, pixels) for tail in top]) & (high > self.white_dn / 4)
+        return floor, np.where(piled, np.minimum(high, self.white_dn), self.white_dn), piled
+
+    def _sites(self) -> Iterator[list[Floats]]:
+        """The pixels of each site, strip by strip."""
         step = max(_STRIP // self.frame.width // 2 * 2, 2)
         for top in range(0, self.frame.height, step):
             strip = self.rows(top, min(top + step, self.frame.height))
-            for site in range(4):
-                y, x = bayer.offset(self.cfa, site)
-                own = strip[y::2, x::2]
-                if not own.size:
-                    continue
-                least, most = float(own.min()), float(own.max())
-                if least <= low[site]:
-                    at_low[site] = (own == least).sum() + (at_low[site] if least == low[site] else 0)
-                if most >= high[site]:
-                    at_high[site] = (own == most).sum() + (at_high[site] if most == high[site] else 0)
-                low[site], high[site] = min(low[site], least), max(high[site], most)
-        pixels = self.frame.height * self.frame.width / 4
-        floor = np.where(at_low > _PILED * pixels, low, -np.inf)
-        piled = (at_high > _PILED * pixels) & (high > self.white_dn / 4)
-        return floor, np.where(piled, np.minimum(high, self.white_dn), self.white_dn)
+            yield [strip[y::2, x::2] for y, x in (bayer.offset(self.cfa, s) for s in range(4))]
+
+
+def _piled(tail: Doubles, pixels: float) -> bool:
+    """Whether noise can't explain how many pixels the last count has; `tail`: pixels of each count, from the end on."""
+    following = tail[1:][tail[1:] > 0]
+    return bool(tail[0] > _PILED * pixels and (not len(following) or tail[0] > following[0]))
 
 
 def _taken_apart(strip: Floats, cfa: str, stride: int, ceiling_dn: Doubles) -> tuple[Floats, Floats, Floats, Bools]:

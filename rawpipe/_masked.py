@@ -84,7 +84,7 @@ def masked_border(frame: Frame, area: Box | None = None) -> MaskedBorder | None:
     if frame.cfa is None:
         raise FrameError(f"got {frame.space.label}; expected a mosaic, whose masked border has sites")
     areas = [area] if area is not None else border_areas(frame)
-    if sensor is None or not areas:
+    if sensor is None or not areas or tuple(frame.origin[2:].tolist()) != shot.size:
         return None
     top, left, bottom, right = areas[0]
     height, width = sensor.shape[-2:]
