@@ -49,6 +49,6 @@ def default_stages(
         chosen = [one for one in chosen if one != ("opcodes", {"number": 3})]
     if enhance is not None and not demosaiced:
         behind = 1 + max(chosen.index(one) for one in _COUNTS if one in chosen)
-        clean: list[Named] = [*chosen[1:behind], ("enhance", {"model": enhance})]
+        clean: list[Named] = [*chosen[1:behind], ("defect_pixels", {}), ("enhance", {"model": enhance})]
         chosen = [chosen[0], ("noise_calibration", {}), *clean, *chosen[behind:]]
     return [make(name, {"method": demosaic} if name == "demosaic" else values) for name, values in chosen]
