@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from rawpipe import CameraProfile, Frame, Pipeline, ProfileError, Space, bayer
+from rawpipe import CameraProfile, Frame, Pipeline, ProfileError, Quantity, Space, bayer
 from rawpipe._on_sensor import SiteMap, check_same_sensor, digest, map_of, unit_per_dn
+from rawpipe.calibration import shading
 from rawpipe.stages import BlackLevel, Exposure, WhiteBalance
 from rawpipe.testing import synthetic_frame
 
@@ -30,16 +34,42 @@ def test_a_map_of_full_size_is_taken_as_it_is(cfa: str, size: tuple[int, int]) -
         assert torch.equal(plane, points[site, : plane.shape[0], : plane.shape[1]])
 
 
-def test_a_coarse_map_is_bilinear_between_the_middles_of_its_blocks() -> None:
-    frame = synthetic_frame(Space.MOSAIC, 40, 44, "GRBG")  # 20 x 22 of each site: blocks of 8, the last of 4 and 6
-    points = torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(1))
-    field = SiteMap.of(points, frame).laid_on(frame)
-    for site in range(4):
-        along_y = np.stack(
-            [np.interp(np.arange(20), [3.5, 11.5, 17.5], points[site, :, i].numpy()) for i in range(3)], axis=1
-        )
-        expected = np.stack([np.interp(np.arange(22), [3.5, 11.5, 18.5], row) for row in along_y])
-        np.testing.assert_allclose(bayer.view(field, "GRBG", site).numpy(), expected, rtol=1e-5)
+@pytest.mark.parametrize("cfa", bayer.PHASES)
+@pytest.mark.parametrize(
+    ("size", "block"), [((40, 44), 8), ((33, 47), 4), ((61, 59), 8), ((512, 768), 32), ((20, 30), 32)]
+)
+def test_a_coarse_map_is_laid_out_as_the_calibration_has_it(cfa: str, size: tuple[int, int], block: int) -> None:
+    frame = synthetic_frame(Space.MOSAIC, *size, cfa)
+    shape = [-(-((length + 1) // 2) // block) for length in size]
+    points = np.random.default_rng(1).random((4, *shape), np.float32)
+    laid = SiteMap.of(torch.from_numpy(points), frame)
+    field = laid.laid_on(frame)
+    np.testing.assert_allclose(field, shading.laid_out_map(points, cfa, *size, block), rtol=1e-5, atol=1e-5)
+    lowest, highest = laid.extremes(frame)  # the points themselves may lie between two pixels
+    assert float(field.min()) - 0.1 < lowest <= float(field.min()) + 1e-6
+    assert float(field.max()) - 1e-6 <= highest < float(field.max()) + 0.1
+
+
+@pytest.mark.parametrize("size", [(512, 768), (500, 710)])
+def test_a_vignette_is_followed_into_the_corners(size: tuple[int, int]) -> None:
+    y, x = (np.linspace(-1, 1, length) for length in size)
+    vignette = (1 - 0.5 * (y[:, None] ** 2 + x**2) / 2).astype(np.float32)
+    points = shading.smooth_map(vignette, np.ones(size, bool), "RGGB")
+    frame = synthetic_frame(Space.MOSAIC, *size)
+    error = SiteMap.of(torch.from_numpy(points), frame).laid_on(frame).numpy() / vignette - 1
+    corners = error[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert np.abs(corners).max() < 0.04  # with the outermost points held: 0.16
+    assert np.abs(error).max() < 0.04
+
+
+def test_beyond_the_picture_its_edge_holds() -> None:
+    frame = synthetic_frame(Space.MOSAIC, 34, 40)
+    points = torch.arange(2.0).reshape(1, 2, 1).expand(4, 2, 1)
+    laid = SiteMap.of(points, frame)
+    whole = replace(frame, data=torch.zeros(frame.shot.size), origin=torch.tensor([0, 0, *frame.shot.size]))
+    field = laid.laid_on(whole)
+    top = frame.shot.active_area[0]
+    assert torch.equal(field[:top], field[top : top + 2].repeat(top // 2, 1))
 
 
 @pytest.mark.parametrize("top", [0, 1, 5])
@@ -64,6 +94,18 @@ def test_a_map_that_is_not_there_or_none_is_an_error_that_names_the_command() ->
     for wrong in (np.ones((3, 2, 2)), np.ones((4, 2)), np.full((4, 2, 2), np.nan), np.ones((4, 0, 2))):
         with pytest.raises(ProfileError, match=r"expected \(4, h, w\), all finite.*rawpipe calibrate"):
             map_of(profile(flat_field=wrong), "flat_field")
+
+
+@pytest.mark.parametrize(("white", "fits"), [(15520, True), (12000, True), (4095, False), (65535, False)])
+@pytest.mark.parametrize("known", [True, False])
+def test_counts_of_another_depth_are_refused(white: int, fits: bool, known: bool) -> None:
+    frame = synthetic_frame(Space.MOSAIC)
+    levels = torch.full((4,), float(white))
+    frame = replace(frame, shot=replace(frame.shot, white=levels))
+    noise = {"100": {"saturation_dn": Quantity((15000.0, 15001.0, 15002.0, 15003.0))}, "200": {}}
+    of = replace(profile(), noise=noise if known else {})
+    with nullcontext() if fits else pytest.raises(ProfileError, match=r"another bit depth.*rawpipe calibrate"):
+        check_same_sensor(of, frame)
 
 
 def test_another_sensor_mode_or_phase_is_refused() -> None:

@@ -55,13 +55,14 @@ class FlatField:
         def response(profile: CameraProfile) -> tuple[Tensor, str]:
             points = map_of(profile, "flat_field")
             check_same_sensor(profile, frame)
-            if not (points > _DARKEST * points.max()).all():
+            darkest, brightest = SiteMap.of(points, frame).extremes(frame)
+            if not darkest > _DARKEST * abs(brightest):
                 raise ProfileError(
-                    f"the profile of {profile.name} has a flat field from {float(points.min()):.3g} to "
-                    f"{float(points.max()):.3g}; expected more than {_DARKEST:g} of the brightest everywhere: add "
-                    "flats that are lit to the corners and run `rawpipe calibrate` again"
+                    f"the profile of {profile.name} has a flat field from {darkest:.3g} to {brightest:.3g}; expected "
+                    f"more than {_DARKEST:g} of the brightest everywhere: add flats that are lit to the corners and "
+                    "run `rawpipe calibrate` again"
                 )
-            return points / points.max(), f"profile of {profile.name}, map {digest(points)}"
+            return points / brightest, f"profile of {profile.name}, map {digest(points)}"
 
         points, profile, found = use(self.profile, frame, response)
         if self.profile != NONE:

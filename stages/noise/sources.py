@@ -8,8 +8,7 @@ from importlib.util import find_spec
 import torch
 
 from rawpipe import CameraProfile, Frame, NoiseModel, ProfileError, StageError
-
-_OTHER_DEPTH = 1.5  # white of the frame and of the profile apart by more than this: counts of another bit depth
+from rawpipe._on_sensor import check_same_counts
 
 
 def from_profile(profile: CameraProfile, frame: Frame, iso: float | None) -> NoiseModel:
@@ -32,13 +31,8 @@ def checked(model: NoiseModel, frame: Frame) -> NoiseModel:
     """
     if model.batch_shape:
         raise StageError(f"got noise of {tuple(model.batch_shape)} sensors; expected one: NoiseCalibration(model[0])")
-    range_dn = float((frame.shot.white - frame.pedestal.cpu()).min())
     saturation = float(model.saturation_dn.min())
-    if saturation < float("inf") and not 1 / _OTHER_DEPTH < range_dn / saturation < _OTHER_DEPTH:
-        raise ProfileError(
-            f"got a frame of {range_dn:g} DN from black to white; the noise of {model.camera or 'the camera'} is of "
-            f"{saturation:g} DN: counts of another bit depth. Make a profile of such files with `rawpipe calibrate`"
-        )
+    check_same_counts(frame, [saturation] if saturation < float("inf") else [], model.camera)
     return model
 
 

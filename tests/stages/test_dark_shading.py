@@ -104,6 +104,15 @@ def test_a_profile_that_is_named_has_to_fit(profile_of: ProfileMaker, given: dic
         DarkShading(profile_of(**given))(frame)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_counts_of_another_bit_depth_are_refused(profile_of: ProfileMaker, known: bool) -> None:
+    frame = synthetic_frame(Space.SENSOR)
+    shot = replace(frame.shot, black=frame.black / 4, white=frame.white / 4, bits=12)
+    frame = replace(frame, data=frame.data / 4, black=shot.black, white=shot.white, pedestal=shot.black, shot=shot)
+    with pytest.raises(ProfileError, match=r"another bit depth.*rawpipe calibrate"):
+        DarkShading(profile_of() if known else profile_of(noise={}))(frame)
+
+
 def test_an_iso_that_is_unknown_or_was_not_measured_is_an_error(profile_of: ProfileMaker, tmp_path: Path) -> None:
     frame = synthetic_frame(Space.SENSOR)
     with pytest.raises(ProfileError, match=r"ISO 3200.*holds 400 to 1600.*rawpipe calibrate"):

@@ -13,6 +13,8 @@ import torch
 
 from rawpipe import CameraProfile, Frame, Noise, Pipeline, ProfileError, Space, StageError, bayer
 from rawpipe._on_sensor import SiteMap
+from rawpipe.calibration.shading import smooth_map
+from rawpipe.calibration.simulation import SimulatedSensor
 from rawpipe.stages import FlatField
 from rawpipe.testing import check_stage, synthetic_frame
 
@@ -28,8 +30,26 @@ def test_a_flat_that_was_shaded_gets_flat_again(profile_of: ProfileMaker) -> Non
     profile, frame = profile_of(), synthetic_frame(Space.MOSAIC, level=0.4)
     shaded = replace(frame, data=frame.data * response(profile, frame))
     result = FlatField(profile)(shaded)
-    peak = float(profile.maps["flat_field"].max())
+    peak = float(response(profile, frame).max())
     torch.testing.assert_close(result.data, frame.data * peak)
+
+
+@pytest.mark.parametrize("cfa", bayer.PHASES)
+def test_a_simulated_vignette_is_flat_up_to_the_corners(profile_of: ProfileMaker, cfa: str) -> None:
+    size = (512, 768)
+    sensor = SimulatedSensor(vignetting=0.5, prnu=0.0, cfa=cfa, size=size)
+    points = smooth_map(sensor.response, np.ones(size, bool), cfa)
+    profile = profile_of(size, cfa, stored={"flat_field": points / points.mean()})
+    clean = synthetic_frame(Space.MOSAIC, *size, cfa, level=0.4)
+    result = FlatField(profile)(replace(clean, data=clean.data * torch.from_numpy(sensor.response)))
+    error = result.data / clean.data - 1
+    assert float(error.abs().max()) < 0.04  # with the outermost points held: 0.16
+
+
+def test_a_map_that_falls_to_nothing_in_the_corner_is_refused(profile_of: ProfileMaker) -> None:
+    points = np.tile(np.array([1.0, 0.1], np.float32), (4, 1, 1))  # at columns 7.5 and 17.5 of 20: -0.03 at the edge
+    with pytest.raises(ProfileError, match="lit to the corners"):
+        FlatField(profile_of(stored={"flat_field": points}))(synthetic_frame(Space.MOSAIC))
 
 
 def test_the_brightest_place_stays_and_saturated_pixels_do_not_fall_below_white(profile_of: ProfileMaker) -> None:
