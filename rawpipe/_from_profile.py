@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rawpipe._errors import ProfileError, RawpipeWarning, StageError
 from rawpipe._frame import Frame
-from rawpipe._profile import CameraProfile
+from rawpipe._profile import CameraProfile, camera_name
 
 NONE = "none"
 """What "auto" becomes where there is no profile: a replay doesn't look again."""
@@ -39,8 +39,8 @@ def use(
 ) -> tuple[T | None, CameraProfile | str, str]:
     """What `make` takes from a profile; the profile to note in the history; and a text on what it was.
 
-    With "auto" there may be none, or one that lacks it: then nothing is taken, and the text says why. One that doesn't
-    fit the frame is also warned about.
+    With "auto" there may be none, or one that lacks it: then nothing is taken, and the text says why. One that is
+    damaged or doesn't fit the frame is also warned about.
 
     Args:
         profile: as `checked` gives it.
@@ -57,7 +57,7 @@ def use(
         shot = frame.shot
         search = CameraProfile.search(shot.make, shot.model, shot.serial) if shot.model else None
         if search is None:
-            return None, NONE, f"nothing: there is no profile of {_camera(frame)}"
+            return None, NONE, f"nothing: there is no profile of {camera_name(shot.make, shot.model) or 'the camera'}"
         found = search
     elif isinstance(profile, str):
         found = CameraProfile.read(profile)
@@ -71,12 +71,6 @@ def use(
             warnings.warn(f"the profile isn't used: {error}", RawpipeWarning, 4)
         return None, NONE, f"nothing: {error}"
     return taken, str(found.path) if found.path is not None else found, text
-
-
-def _camera(frame: Frame) -> str:
-    make, model = frame.shot.make, frame.shot.model
-    first = (make.split() or [""])[0]
-    return (model if model.casefold().startswith(first.casefold()) else f"{make} {model}") or "the camera"
 
 
 def same_as_before(before: str, now: str) -> None:

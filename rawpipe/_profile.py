@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from os import PathLike
@@ -17,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawpipe import _profile_json
-from rawpipe._errors import ProfileError
+from rawpipe._errors import ProfileError, RawpipeWarning
 from rawpipe._quantity import Quantity
 from rawpipe._shot import Box
 
 if TYPE_CHECKING:
     from rawpipe.noise_model import NoiseModel
+
+_ESSENTIAL = ("gain_dn_per_e", "read_sigma_dn")  # without these there is no noise model
 
 Maps = Mapping[str, NDArray[Any]]
 
@@ -67,9 +70,7 @@ class CameraProfile:
     @property
     def name(self) -> str:
         """Maker and model, the maker not twice, and the serial number."""
-        first = self.make.split(" ")[0]
-        model = self.model if self.model.casefold().startswith(first.casefold()) else f"{self.make} {self.model}"
-        return f"{model} {self.serial}".strip()
+        return f"{camera_name(self.make, self.model)} {self.serial}".strip()
 
     @property
     def isos(self) -> list[float]:
@@ -111,9 +112,9 @@ class CameraProfile:
         Your folder is `$RAWPIPE_PROFILES`, or `~/.config/rawpipe/profiles`.
 
         Raises:
-            ProfileError: there is none; the message says where was looked and what makes one.
+            ProfileError: there is none, and the message says where was looked and what makes one; or it is damaged.
         """
-        found = cls.search(make, model, serial, folder)
+        found = next(_found(make, model, serial, folder, _raised), None)
         if found is None:
             raise ProfileError(
                 f"got no profile for {make} {model} in {folder or user_folder()}; "
@@ -125,25 +126,14 @@ class CameraProfile:
     def search(
         cls, make: str, model: str, serial: str = "", folder: str | PathLike[str] | None = None
     ) -> CameraProfile | None:
-        """What `find` finds, None if there is nothing. Raises ProfileError for a damaged file."""
-        wanted = _key(make, model)
-        for place in (Path(folder) if folder is not None else user_folder(), shipped_folder()):
-            same = [one for one in _profiles_in(place) if wanted in one.names]
-            own = [one for one in same if one.serial == serial]
-            of_any_body = [one for one in same if not one.serial or not serial]
-            if fitting := own or of_any_body:
-                return fitting[0]
-        return None
-
-    @property
-    def names(self) -> set[str]:
-        """Makers and models that this profile answers to, normalised."""
-        return {_key(self.make, self.model), *(_key(self.make, alias) for alias in self.aliases)}
+        """What `find` finds; what is damaged is left out with a `RawpipeWarning`. None if nothing is left."""
+        return next(_found(make, model, serial, folder, _warned), None)
 
     def at(self, iso: float) -> NoiseModel:
         """The noise at an ISO: as measured, or interpolated between measured neighbours; `source` says which.
 
-        Gains and sigmas are interpolated along straight lines in log-log, the rest in log ISO.
+        Gains and sigmas are interpolated along straight lines in log-log, the rest in log ISO. Where the profile calls
+        gain or read noise unreliable, `source` says so with the reason, and a `RawpipeWarning` does.
 
         Raises:
             ProfileError: the ISO is outside what was measured, or its gain or read noise is unknown.
@@ -164,7 +154,20 @@ class CameraProfile:
             source += f" interpolated between {low:g} and {high:g}"
             if self.across_iso.get("dual_gain_iso") == high:
                 source += f", across the change of gain at {high:g}"
+        if doubts := self._doubts(low, high):
+            source += f", not reliable: {doubts}"
+            warnings.warn(source, RawpipeWarning, 2)
         return self._model(first, iso, source)
+
+    def _doubts(self, *isos: float) -> str:
+        """Why gain or read noise of these ISOs isn't reliable, each reason once; "" if they are."""
+        names: dict[str, list[str]] = {}
+        for iso in sorted(set(isos)):
+            for name in _ESSENTIAL:
+                if not (quantity := self.quantities(iso)[name]).reliable:
+                    why = (quantity.why or "the profile doesn't say why").split(";")[0]  # the profile holds the rest
+                    names.setdefault(why, []).append(f"{name} at {iso:g}")
+        return "; ".join(f"{why} ({', '.join(some)})" for why, some in names.items())
 
     def quantities(self, iso: float) -> Mapping[str, Quantity]:
         """What was measured at exactly this ISO.
@@ -180,7 +183,7 @@ class CameraProfile:
     def _numbers(self, iso: float) -> dict[str, NDArray[np.float64]]:
         """What a noise model needs at a measured ISO, as (4) or scalar arrays."""
         got = self.quantities(iso)
-        for name in ("gain_dn_per_e", "read_sigma_dn"):
+        for name in _ESSENTIAL:
             if name not in got or got[name].value is None:
                 why = got[name].why if name in got else "it wasn't measured"
                 raise ProfileError(
@@ -193,7 +196,7 @@ class CameraProfile:
             "saturation_dn": math.inf,
             "tukey_lambda": math.nan,
         }
-        names = ["gain_dn_per_e", "read_sigma_dn", *defaults]
+        names = [*_ESSENTIAL, *defaults]
         numbers = {}
         for name in names:
             value = got[name].value if name in got else None
@@ -208,10 +211,6 @@ class CameraProfile:
             values["tukey_lambda"] = None
         return NoiseModel(**values, black_error_dn=0.0, iso=iso, camera=self.name, source=source)
 
-    def with_serial(self, serial: str) -> CameraProfile:
-        """The same numbers for another body, or for any ("")."""
-        return replace(self, serial=serial)
-
 
 def user_folder() -> Path:
     """Where your own profiles lie."""
@@ -224,10 +223,51 @@ def shipped_folder() -> Path:
     return Path(str(files("rawpipe.calibration") / "profiles"))
 
 
-def _profiles_in(folder: Path) -> Iterator[CameraProfile]:
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        if _profile_json.is_profile(path):
-            yield CameraProfile.read(path)
+def camera_name(make: str, model: str) -> str:
+    """Maker and model, the maker not twice."""
+    first, *_ = make.split() or [""]
+    return (model if model.casefold().startswith(first.casefold()) else f"{make} {model}").strip()
+
+
+def _found(
+    make: str,
+    model: str,
+    serial: str,
+    folder: str | PathLike[str] | None,
+    bad: Callable[[ProfileError], None],
+) -> Iterator[CameraProfile]:
+    """Profiles that fit a camera, the best first; others are only looked at for their names. `bad` hears of errors."""
+    wanted = _key(make, model)
+    for place in (Path(folder) if folder is not None else user_folder(), shipped_folder()):
+        own, of_any_body = [], []
+        try:
+            paths = sorted(path for path in place.iterdir() if path.suffix == ".json")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            bad(ProfileError(f"the folder of profiles {place} can't be read: {error.strerror}"))
+            continue
+        for path in paths:
+            names = _profile_json.names_in(path)
+            if names is None or wanted not in {_key(names.make, one) for one in (names.model, *names.aliases)}:
+                continue
+            if names.serial == serial:
+                own.append(path)
+            elif not names.serial or not serial:
+                of_any_body.append(path)
+        for path in own + of_any_body:
+            try:
+                yield CameraProfile.read(path)
+            except ProfileError as error:
+                bad(error)
+
+
+def _raised(error: ProfileError) -> None:
+    raise error
+
+
+def _warned(error: ProfileError) -> None:
+    warnings.warn(f"left out: {error}", RawpipeWarning, 4)
 
 
 def _key(make: str, model: str) -> str:

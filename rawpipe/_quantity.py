@@ -12,6 +12,8 @@ from rawpipe._errors import ProfileError
 Value = float | tuple[float, ...] | None
 Interval = tuple[float, float]
 
+_TOO_LARGE = 1e300  # no measurement; NaN and integers beyond floats fail the same comparison
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -66,7 +68,7 @@ class Quantity:
         if not isinstance(got, Mapping) or set(got) != keys:
             raise ProfileError(f"{name}: got {_short(got)}; expected an object with {', '.join(sorted(keys))}")
         value, ci95 = _numbers(name, got["value"]), got["ci95"]
-        if not isinstance(got["reliable"], bool) or not isinstance(got["n"], int) or isinstance(got["n"], bool):
+        if not isinstance(got["reliable"], bool) or type(got["n"]) is not int or got["n"] < 0:
             raise ProfileError(f"{name}: got n {got['n']!r}, reliable {got['reliable']!r}; expected a count and a bool")
         if got["why"] is not None and not isinstance(got["why"], str):
             raise ProfileError(f"{name}: got why {got['why']!r}; expected text or null")
@@ -75,6 +77,9 @@ class Quantity:
             if not isinstance(pairs, list) or len(pairs) != (4 if isinstance(value, tuple) else 1):
                 raise ProfileError(f"{name}: got ci95 {_short(ci95)}; expected a lower and an upper end per value")
             ends = tuple(_pair(name, pair) for pair in pairs)
+            for number, (low, high) in zip(value if isinstance(value, tuple) else [value], ends, strict=True):
+                if number is not None and not low <= number <= high:
+                    raise ProfileError(f"{name}: got {number:g}; expected it within its ci95, {low:g} to {high:g}")
             ci95 = ends if isinstance(value, tuple) else ends[0]
         return cls(value, ci95, got["n"], got["reliable"], got["why"])
 
@@ -108,7 +113,7 @@ def _pair(name: str, got: Any) -> Interval:
 
 
 def _is_number(got: Any) -> bool:
-    return isinstance(got, int | float) and not isinstance(got, bool) and math.isfinite(got)
+    return isinstance(got, int | float) and not isinstance(got, bool) and abs(got) < _TOO_LARGE
 
 
 def _short(got: Any) -> str:
