@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 import torch
 
 from rawpipe import CameraProfile, Frame, NoiseModel, ProfileError, StageError
@@ -52,12 +49,11 @@ def from_tag(frame: Frame) -> NoiseModel | None:
 
 
 def from_picture(frame: Frame) -> NoiseModel:
-    """The blind estimate of the picture itself.
+    """The blind estimate of the picture itself; its source says where it is unreliable.
 
     Raises:
         StageError: the picture doesn't show its noise.
     """
-    if find_spec("rawpipe._blind") is None:
-        raise StageError("the picture's own noise can't be estimated yet")
-    model: NoiseModel = import_module("rawpipe._blind").blind_noise(frame)
-    return model
+    from rawpipe._blind import blind_noise  # statistics of SciPy: half a second that only this needs
+
+    return blind_noise(frame)

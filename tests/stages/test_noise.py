@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -192,11 +190,19 @@ def test_compiled_equals_plain(profile_of: ProfileMaker) -> None:
     assert torch.equal(plain.noise.read, compiled.noise.read) and torch.equal(plain.data, compiled.data)
 
 
-def test_the_kernel_of_the_blind_estimate_is_called_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = NoiseModel(gain_dn_per_e=2.0, read_sigma_dn=4.0)
-    module: Any = ModuleType("rawpipe._blind")
-    module.blind_noise = lambda frame: model
+def test_the_blind_estimate_of_a_smooth_picture_is_near_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(sources, "find_spec", lambda name: True)
-    monkeypatch.setitem(sys.modules, "rawpipe._blind", module)
-    assert NoiseCalibration("blind").measure(synthetic_frame()).source == "blind estimate of the picture"
+    monkeypatch.setenv("RAWPIPE_PROFILES", "")
+    y, x = torch.meshgrid(torch.linspace(0, 6, 512), torch.linspace(0, 9, 768), indexing="ij")
+    signal = 1500 + 1400 * torch.sin(y) * torch.cos(x)
+    model = NoiseModel(gain_dn_per_e=4.0, read_sigma_dn=8.0, quantisation_step_dn=1.0)
+    counts = model.sample(signal, "RGGB", torch.Generator().manual_seed(0)) + 512
+    frame = Frame.from_array(counts, "RGGB", black=512, white=15520, bits=14)
+    for stages in ([NoiseCalibration()], [BlackLevel(), NoiseCalibration("blind")]):
+        result = Pipeline(stages)(frame)
+        step = result.history[-1].parameters
+        assert step["source"].startswith("blind estimate")
+        assert step["shot_dn"][0] == pytest.approx(4.0, rel=0.1)
+        again = Pipeline.from_history(result.history)(frame)
+        assert result.noise is not None and again.noise is not None
+        assert torch.equal(again.noise.read, result.noise.read)
