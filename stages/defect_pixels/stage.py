@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from rawpipe import CameraProfile, Frame, Space, StageError, bayer
-from rawpipe._from_profile import NONE, Lacking, checked, use
-from rawpipe._on_sensor import check_same_sensor
+from rawpipe import CameraProfile, Frame, ProfileError, Space, StageError, bayer
+from rawpipe._from_profile import NONE, Lacking, checked, same_as_before, use
+from rawpipe._on_sensor import check_same_sensor, digest
 from rawpipe.stages.defect_pixels import defect_map
 from rawpipe.stages.defect_pixels.kernels import PASSES, mean_of_nine, neighbours, repaired
 
@@ -38,18 +39,21 @@ class DefectPixels:
         pixels: row and column of known defects in the whole sensor, or the path of a file with them, see
             `defect_map.read`.
         profile: where more of them come from: "auto", the camera's own profile if there is one with a map of defects;
-            the path of one; a `CameraProfile`; or "none". The history holds the pixels, and "none".
+            the path of one; a `CameraProfile`; or "none", which is what "auto" becomes where nothing was found.
+        found: what was used of the profile, written by `measure`; a replay compares it.
 
     Raises:
         StageError: the pixels aren't on this sensor.
         FormatError: the file can't be read.
-        ProfileError: a profile that was named can't be read, lacks the map, or is of another sensor.
+        ProfileError: a profile that was named can't be read, lacks the map, is of another sensor, or has changed since
+            the history was written.
     """
 
     threshold: float = 5.0
     detect: bool = True
     pixels: tuple[tuple[int, int], ...] | str = ()
     profile: CameraProfile | str = "auto"
+    found: str = ""
     _known: Tensor | None = field(default=None, repr=False, compare=False)
 
     takes = Space.SENSOR | Space.MOSAIC
@@ -68,22 +72,25 @@ class DefectPixels:
     @property
     def halo(self) -> int:
         """Context that detection and map need."""
-        return (_DETECTION_HALO if self.detect else 0) + (2 * PASSES if self.pixels else 0)
+        mapped = len(self._known) > 0 if self._known is not None else bool(self.pixels)
+        return (_DETECTION_HALO if self.detect else 0) + (2 * PASSES if mapped else 0)
 
     def measure(self, frame: Frame, /) -> DefectPixels:
         """Read the map, and get it ready on the frame's device."""
         pixels = defect_map.read(self.pixels) if isinstance(self.pixels, str) else self.pixels
-        measured, _, _ = use(self.profile, frame, lambda profile: (_of_profile(profile, frame), ""))
-        pixels = defect_map.checked((*pixels, *(measured or ())))
-        height, width = frame.shot.size
-        for y, x in pixels:
-            if y >= height or x >= width:
-                raise StageError(
-                    f"got a defect at row {y}, column {x}; expected it on the sensor of {height}x{width} pixels: "
-                    "is the map of another camera?"
-                )
-        known = torch.tensor(pixels, dtype=torch.long, device=frame.device).reshape(-1, 2)
-        return replace(self, pixels=pixels, profile=NONE, _known=known)
+        known = torch.tensor(pixels, dtype=torch.long).reshape(-1, 2)
+        of_profile, profile, found = use(self.profile, frame, lambda profile: _of_profile(profile, frame))
+        if self.profile != NONE:
+            same_as_before(self.found, found)
+        if of_profile is not None:
+            known = torch.unique(torch.cat([known, of_profile]), dim=0)
+        for y, x in known[(known >= torch.tensor(frame.shot.size)).any(dim=1)][:1].tolist():
+            height, width = frame.shot.size
+            raise StageError(
+                f"got a defect at row {y}, column {x}; expected it on the sensor of {height}x{width} pixels: "
+                "is the map of another camera?"
+            )
+        return replace(self, pixels=pixels, profile=profile, found=found or self.found, _known=known.to(frame.device))
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""
@@ -91,7 +98,11 @@ class DefectPixels:
             return self.measure(frame)(frame)
         data = frame.data
         if len(self._known):
-            y, x = (self._known - frame.origin[:2]).unbind(1)
+            places = self._known - frame.origin[:2]
+            if not torch.compiler.is_compiling():  # a compiled graph needs one size for all strips
+                bounds = places.new_tensor(data.shape[-2:])
+                places = places[((places >= 0) & (places < bounds)).all(dim=1)]
+            y, x = places.unbind(1)
             data = repaired(bayer.as_float(data), y, x)
         if self.detect:
             data = self._cleaned(bayer.as_float(data), frame)
@@ -111,16 +122,22 @@ class DefectPixels:
         return torch.where(beyond & alone, median, data)
 
 
-def _of_profile(profile: CameraProfile, frame: Frame) -> defect_map.Pixels:
-    """The profile's defects in the frame's whole sensor."""
+def _of_profile(profile: CameraProfile, frame: Frame) -> tuple[Tensor, str]:
+    """The profile's defects in the frame's whole sensor (n, 2), and what they are."""
     if "defects" not in profile.maps:
         raise Lacking(
             f"the profile of {profile.name} has no map of defects; add darks and run `rawpipe calibrate` again, and "
             "keep the .npz beside the .json"
         )
     check_same_sensor(profile, frame)
-    top, left, *_ = frame.shot.active_area
-    return tuple((top + y, left + x) for y, x in defect_map.checked(profile.maps["defects"]))
+    places = torch.from_numpy(profile.maps["defects"].astype(np.int64))
+    if places.ndim != 2 or places.shape[1] != 2 or not ((places >= 0) & (places < torch.tensor(profile.size))).all():
+        raise ProfileError(
+            f"the profile of {profile.name} has defects of shape {tuple(places.shape)}; expected (n, 2), rows and "
+            f"columns within {profile.size[0]}x{profile.size[1]}: run `rawpipe calibrate` again"
+        )
+    found = f"profile of {profile.name}, {len(places)} defects, map {digest(places)}"
+    return places + torch.tensor(frame.shot.active_area[:2]), found
 
 
 def _sigma(frame: Frame, signal: Tensor, spread: Tensor) -> Tensor:

@@ -351,11 +351,37 @@ def test_the_profile_of_the_camera_gives_its_defects(profile_of: Any, profiles: 
     profile_of().write(profiles / "mine.json")
     result = Pipeline(["defect_pixels"])(frame)
     assert torch.equal(result.data, expected.data)
-    assert result.history[0].parameters["pixels"] == places
-    (profiles / "mine.json").unlink()
     assert torch.equal(Pipeline.from_history(result.history)(frame).data, result.data)
     more = DefectPixels(pixels=((6, 38),), profile=profile_of()).measure(frame)
-    assert more.pixels == ((6, 38), *places)
+    assert more.pixels == ((6, 38),)
+    everything = DefectPixels(pixels=((6, 38), *places), profile="none")
+    assert torch.equal(more(frame).data, everything(frame).data) and more.halo == everything.halo
+
+
+def test_the_history_names_the_map_and_a_replay_wants_the_same(profile_of: Any, profiles: Path) -> None:
+    size = (300, 400)
+    frame, path = synthetic_frame(Space.SENSOR, *size), profiles / "mine.json"
+    places = np.argwhere(np.random.default_rng(0).random(size) < 0.2)
+    profile_of(size, stored={"defects": places}).write(path)
+    result = Pipeline(["defect_pixels"])(frame)
+    step = result.history[0].parameters
+    assert step["pixels"] == () and step["profile"] == str(path)
+    assert step["found"].startswith(f"profile of Rawpipe Synthetic, {len(places)} defects, map ")
+    assert len(repr(result.history)) < 1000
+    again = Pipeline.from_recipe(Pipeline.from_history(result.history).recipe())
+    assert torch.equal(again(frame).data, result.data)
+    profile_of(size, stored={"defects": places[1:]}).write(path)
+    with pytest.raises(StageError, match=r"the history says profile of Rawpipe Synthetic.*changed since"):
+        again(frame)
+    path.unlink()
+    with pytest.raises(StageError, match=r"mine\.json.*can't be read"):
+        again(frame)
+
+
+@pytest.mark.parametrize("wrong", [np.array([[34, 0]]), np.array([[0, -1]]), np.array([1, 2])])
+def test_defects_of_a_profile_that_cannot_be_are_refused(profile_of: Any, wrong: Any) -> None:
+    with pytest.raises(ProfileError, match="expected .n, 2., rows and columns within 34x40.*rawpipe calibrate"):
+        DefectPixels(profile=profile_of(stored={"defects": wrong}))(synthetic_frame(Space.SENSOR))
 
 
 def test_a_profile_without_defects_is_an_error_only_when_it_is_named(profile_of: Any, profiles: Path) -> None:
