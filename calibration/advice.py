@@ -89,7 +89,8 @@ def _darks(same: Sequence[Group]) -> Iterator[str]:
         )
         return
     if not good:
-        yield f"{darks[0].doubt}; record RAW files with a black level above zero for read noise"
+        wanted = "record RAW files of 10 bits or more, unfiltered, with a black level above zero"
+        yield f"{darks[0].doubt}; {wanted}, for read noise"
         return
     most = max(len(group) for group in good)
     if most < FEW_DARKS:

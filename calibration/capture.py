@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rawpipe import Frame
+from rawpipe._profile import camera_name
 from rawpipe._shot import Box
 from rawpipe.calibration.sources import Facts
 from rawpipe.calibration.statistics import Array, Statistics
@@ -85,9 +86,7 @@ class Capture:
     @property
     def camera(self) -> str:
         """Maker and model, the maker not twice."""
-        first = self.make.split(" ")[0]
-        both = self.model if self.model.casefold().startswith(first.casefold()) else f"{self.make} {self.model}"
-        return both.strip() or "unknown camera"
+        return camera_name(self.make, self.model) or "unknown camera"
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,11 @@ class Group:
         """Which sites aren't clipped in any capture."""
         good = np.all([one.sites for one in self.captures], axis=0)
         return bool(good[0]), bool(good[1]), bool(good[2]), bool(good[3])
+
+    @property
+    def zero(self) -> float:
+        """The count at which the converter clips from below, -inf if no capture shows one; see `Statistics`."""
+        return max(one.statistics.zero for one in self.captures)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

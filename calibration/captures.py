@@ -16,13 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from rawpipe import FormatError, Frame, RawpipeError
+from rawpipe import FormatError, Frame, FrameError, RawpipeError
 from rawpipe.calibration.capture import Capture, Captures, Group, Refused
 from rawpipe.calibration.grouping import arranged
 from rawpipe.calibration.sources import Facts, active_counts, facts_of, files_in, frames
-from rawpipe.calibration.statistics import measure
+from rawpipe.calibration.statistics import Array, measure
 
 __all__ = ["Capture", "Captures", "Group", "Progress", "Refused", "scan"]
+
+# Photon transfer compares blocks of 16 x 16 photosites of each colour, and needs a few for a variance.
+_BLOCK, _BLOCKS = 32, 8
+_LEAST_SPAN = 64  # DN from black to white: with fewer, noise is lost in rounding, or they are no counts
 
 Progress = Callable[[float, str], None]
 
@@ -48,7 +52,7 @@ def scan(
     """
     found: list[Capture] = []
     refused: list[Refused] = []
-    todo = list(_listed(list(paths)))
+    todo = list(_listed(list(paths), refused))
     for count, (source, name) in enumerate(todo):
         if progress is not None:
             progress(count / len(todo), name)
@@ -61,8 +65,8 @@ def scan(
     return arranged(found, refused, serial)
 
 
-def _listed(paths: Sequence[str | PathLike[str] | Frame]) -> Iterator[tuple[Path | Frame, str]]:
-    """Files and frames with names that tell them apart."""
+def _listed(paths: Sequence[str | PathLike[str] | Frame], refused: list[Refused]) -> Iterator[tuple[Path | Frame, str]]:
+    """Files and frames with names that tell them apart; folders that can't be read go to `refused`."""
     if not paths:
         raise FormatError("got no captures; expected files, folders, or frames")
     seen: set[Path] = set()
@@ -74,8 +78,13 @@ def _listed(paths: Sequence[str | PathLike[str] | Frame]) -> Iterator[tuple[Path
         path = Path(path)
         if not path.exists():
             raise FormatError(f"{path} doesn't exist; give files, or folders of captures")
-        files = files_in(path) if path.is_dir() else [path]
-        if not files:
+        unreadable: list[OSError] = []
+        files = files_in(path, unreadable) if path.is_dir() else [path]
+        refused += [
+            Refused(f"{Path(error.filename).relative_to(path)}/", f"can't be read: {error.strerror}")
+            for error in unreadable
+        ]
+        if not files and not unreadable:
             raise FormatError(f"got the folder {path} without captures; expected RAW files, .npy or .npz arrays")
         for file in files:
             if file.resolve() not in seen:
@@ -103,11 +112,11 @@ def _captures(source: Path | Frame, name: str, stated: Facts) -> Iterator[Captur
 def _measured(frame: Frame, name: str, facts: Facts) -> Capture:
     counts, cfa, area = active_counts(frame)
     shot = frame.shot
-    white = shot.white.double().numpy()
-    statistics = measure(counts, cfa, white)
-    black = shot.black.double().numpy()
+    white, black = shot.white.double().numpy(), shot.black.double().numpy()
     if "black" in facts and not black.any():
         black = np.broadcast_to(np.asarray(facts["black"], np.float64), 4)
+    _check(counts, black, white)
+    statistics = measure(counts, cfa, white)
     # A RAW file without a black level reads as zero, and so does a sensor that clips there: its darks lie on zero.
     known = bool("black" in facts or (black > 0).any() or (statistics.low > 0).any())
     return Capture(
@@ -128,6 +137,26 @@ def _measured(frame: Frame, name: str, facts: Facts) -> Capture:
         white=white,
         statistics=statistics,
     )
+
+
+def _check(counts: Array, black: Array, white: Array) -> None:
+    """See that there are counts of the converter, and enough of them.
+
+    Raises:
+        FrameError: there aren't.
+    """
+    height, width = counts.shape
+    if (height // _BLOCK) * (width // _BLOCK) < _BLOCKS:
+        raise FrameError(
+            f"got {height} x {width} pixels; expected at least {_BLOCKS} blocks of {_BLOCK} x {_BLOCK}, such as "
+            "128 x 128: give whole frames"
+        )
+    what_to_do = "give the converter's counts: multiply by 2**bits - 1, and state white and black likewise"
+    span = float((white - black).min())
+    if span < _LEAST_SPAN:
+        raise FrameError(f"got {span:.3g} DN from black to white; expected at least {_LEAST_SPAN}: {what_to_do}")
+    if counts.dtype != np.uint16 and counts.min() >= 0 and counts.max() <= 1:
+        raise FrameError(f"got fractions from 0 to 1 where white is {white.min():g}; {what_to_do}")
 
 
 def _hash(path: Path) -> str:

@@ -210,7 +210,8 @@ def _darks(some: list[Capture]) -> tuple[list[Group], dict[str, str]]:
                 if excess > allowed:
                     dim[one.name] = f"{excess:.3g} DN above the other darks: light got in, or the sensor was warmer"
             if kept:
-                groups.append(Group("dark", same[0].iso, same[0].exposure_s, _in_order(kept), doubt=_doubt(kept)))
+                ordered = _in_order(kept)
+                groups.append(Group("dark", same[0].iso, same[0].exposure_s, ordered, doubt=_doubt(ordered)))
     return groups, dim
 
 
@@ -226,6 +227,14 @@ def _doubt(darks: Sequence[Capture]) -> str | None:
         reasons.append("8-bit")
     if low > CLIPPED_LOW:
         reasons.append(f"{low:.1%} of the pixels are clipped at the lowest code")
+    ratio, error = pairs.whiteness(*darks[:2]) if len(darks) > 1 else pairs.own_whiteness(darks[0])
+    if not reasons and abs(ratio - 1) > _COLOURED + 3 * error:
+        alike = "alike" if ratio > 1 else "unlike"
+        pattern = "" if len(darks) > 1 else ", or one frame shows the sensor's pattern"
+        reasons.append(
+            f"noise of neighbouring pixels is {alike} ({ratio:.2f} instead of 1), so the camera filters its RAW "
+            f"files{pattern}"
+        )
     return f"{' and '.join(reasons)}: these darks show hot pixels, not noise" if reasons else None
 
 
@@ -268,8 +277,8 @@ def _noticed(groups: Sequence[Group]) -> list[str]:
         ratio, error = pairs.own_whiteness(group.captures[0])
         if group.role == "dark" and group.doubt is None and abs(ratio - 1) > _COLOURED + 3 * error:
             notes.append(
-                f"{group.label}: neighbouring pixels are alike ({ratio:.2f} instead of 1): the camera filters its RAW "
-                "files, or the sensor has a coarse pattern; read noise may be too low"
+                f"{group.label}: neighbouring pixels are alike in every frame ({ratio:.2f} instead of 1): the sensor "
+                "has a coarse pattern"
             )
     if None in {group.iso for group in groups}:
         notes.append("some captures don't say their ISO; state it: --iso 800")

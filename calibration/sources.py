@@ -17,7 +17,9 @@ names (`camera` stands for `model`) as scalars beside it.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import tomllib
 import warnings
 import zipfile
@@ -55,16 +57,38 @@ _OTHER_FILES |= {".tsv", ".log", ".ini", ".pp3", ".dop", ".thm", ".py", ".m"}
 Facts = Mapping[str, Any]
 
 
-def files_in(path: Path) -> list[Path]:
+def files_in(path: Path, unreadable: list[OSError] | None = None) -> list[Path]:
     """The files below a folder that may be captures, sorted by name.
 
+    Args:
+        path: the folder.
+        unreadable: takes the errors of folders below it that can't be read, each with its `filename`.
+
     Raises:
-        FormatError: the folder can't be read.
+        FormatError: the folder can't be read; or one below it, without a list to note that in.
     """
+    errors: list[OSError] = []
+    found = []
+    for folder, below, names in os.walk(path, onerror=errors.append):
+        below[:] = [one for one in below if not one.startswith(".")]
+        found += [
+            one for name in names if not _is_aside((one := Path(folder, name)).relative_to(path)) and _is_file(one)
+        ]
+    for error in errors:
+        if unreadable is None or Path(error.filename) == path:
+            raise FormatError(f"the folder {error.filename} can't be read: {error.strerror}") from error
+        unreadable.append(error)
+    return sorted(found)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or can't be looked at: then reading it says why."""
     try:
-        return sorted(one for one in path.rglob("*") if one.is_file() and not _is_aside(one.relative_to(path)))
-    except OSError as error:
-        raise FormatError(f"the folder {path} can't be read: {error.strerror}") from error
+        return stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:  # a link to nothing
+        return False
+    except OSError:
+        return True
 
 
 def _is_aside(path: Path) -> bool:
@@ -76,10 +100,10 @@ def _is_aside(path: Path) -> bool:
 
 
 def facts_of(path: Path, stated: Facts) -> dict[str, Any]:
-    """What is stated about a file: by the caller, then by the `captures.toml` files from the outermost folder inwards.
+    """What is stated about a file: by the caller, by `captures.toml` from the outermost folder inwards, by an `.npz`.
 
     Raises:
-        FormatError: a `captures.toml` can't be understood.
+        FormatError: a `captures.toml` can't be understood, or the `.npz` can't be read.
     """
     facts = {name: value for name, value in stated.items() if value is not None}
     for folder in reversed(path.absolute().parents):
@@ -97,7 +121,20 @@ def facts_of(path: Path, stated: Facts) -> dict[str, Any]:
             if unknown := set(table) - FACTS:
                 raise FormatError(f"got {', '.join(sorted(unknown))} in {file}; expected {', '.join(sorted(FACTS))}")
             facts |= table
-    return facts
+    return facts | _said_by(path) if path.suffix.lower() == ".npz" else facts
+
+
+def _said_by(path: Path) -> dict[str, Any]:
+    """The facts that an `.npz` holds beside its pixels."""
+    try:
+        with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as stored:
+            small = {one.removesuffix(".npy") for one in archive.namelist()} & (FACTS | {"camera"})
+            said = {name: stored[name].tolist() for name in small}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise FormatError(f"{path} can't be read: {error}") from error
+    if "camera" in said:
+        said.setdefault("model", said.pop("camera"))
+    return said
 
 
 def frames(path: Path, facts: Facts) -> Iterator[Frame]:
@@ -153,15 +190,13 @@ def _plain_tiff(path: Path) -> list[Array] | None:
 
 
 def _archive(path: Path, facts: Facts) -> Iterator[Frame]:
+    said = _said_by(path)
     try:
-        with np.load(path, allow_pickle=False) as stored, zipfile.ZipFile(path) as archive:
-            small = {one.removesuffix(".npy") for one in archive.namelist()} & (FACTS | {"camera"})
-            said = {name: stored[name].tolist() for name in small}
-            pixels = [name for name in stored.files if name not in small]
+        with zipfile.ZipFile(path) as archive:
+            names = [one.removesuffix(".npy") for one in archive.namelist()]
+            pixels = [name for name in names if name not in FACTS | {"camera"}]
             if len(pixels) != 1:
-                raise FormatError(f"{path} holds the arrays {', '.join(stored.files)}; expected pixels once, and facts")
-            if "camera" in said:
-                said.setdefault("model", said.pop("camera"))
+                raise FormatError(f"{path} holds the arrays {', '.join(names)}; expected pixels once, and facts")
             with archive.open(f"{pixels[0]}.npy") as file:
                 yield from _arrays(path, file, {**facts, **said})
     except (OSError, ValueError, zipfile.BadZipFile) as error:
@@ -202,7 +237,7 @@ def active_counts(frame: Frame) -> tuple[Array, str, Box]:
     """Counts (H, W) of a frame's active area, the phase of their first pixel, and where they lie in the whole sensor.
 
     Raises:
-        FrameError: the frame isn't in `Space.SENSOR`, or has nothing of the active area.
+        FrameError: the frame isn't in `Space.SENSOR`, has little of the active area, or pixels that are no numbers.
     """
     if frame.space is not Space.SENSOR or frame.cfa is None or frame.data.ndim != 2:
         raise FrameError(
@@ -216,4 +251,7 @@ def active_counts(frame: Frame) -> tuple[Array, str, Box]:
         raise FrameError(f"got {frame.height} x {frame.width} pixels; expected at least 64 x 64 of the active area")
     inside = frame.data[top - y : bottom - y, left - x : right - x]
     cfa = bayer.rephase(frame.cfa, top - y, left - x)
-    return as_counts(inside.detach().cpu().numpy()), cfa, (top, left, bottom, right)
+    pixels = inside.detach().cpu().numpy()
+    if pixels.dtype.kind == "f" and (lost := pixels.size - np.count_nonzero(np.isfinite(pixels))):
+        raise FrameError(f"got {lost} pixels that are NaN or infinite; give the counts as the camera wrote them")
+    return as_counts(pixels), cfa, (top, left, bottom, right)

@@ -28,6 +28,7 @@ class Stack:
     Args:
         captures: of one area and phase, in the order of the first dimension.
         progress: called with the share that is decoded, 0 to 1, and a name.
+        reading: called at every strip that is read, with its share of the rows.
         folder: where the temporary folder goes, 2 bytes a pixel; the system's own by default (`TMPDIR`).
 
     Raises:
@@ -39,6 +40,7 @@ class Stack:
         captures: Sequence[Capture],
         progress: Callable[[float, str], None] | None = None,
         folder: Path | None = None,
+        reading: Callable[[float], None] | None = None,
     ) -> None:
         kinds = {(one.area, one.cfa) for one in captures}
         if len(kinds) != 1:
@@ -47,6 +49,7 @@ class Stack:
         self.cfa = captures[0].cfa
         self.shape = (len(captures), *captures[0].size)
         self._progress = progress or (lambda done, name: None)
+        self._reading = reading or (lambda share: None)
         self._parent = folder
         self._files: list[Path] = []
         self._dtypes: list[np.dtype[Any]] = []
@@ -82,6 +85,7 @@ class Stack:
         for index, (file, dtype) in enumerate(zip(self._files, self._dtypes, strict=True)):
             count, offset = (bottom - top) * width, top * width * dtype.itemsize
             out[index] = np.fromfile(file, dtype, count, offset=offset).reshape(bottom - top, width)
+        self._reading((bottom - top) / height)
         return out
 
     def _fill(self, folder: Path) -> None:

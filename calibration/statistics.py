@@ -24,6 +24,8 @@ class Statistics:
     Args:
         mean: mean per site (4) in DN without the lowest and highest 1 %, so that hot pixels don't count.
         low: share of pixels per site (4) on the lowest code, if they pile up there.
+        zero: the count at which the converter clips from below: the code where pixels pile up, and 0 for integers from
+            0 on, below which there is nothing; -inf if no pixel shows one.
         high: share of pixels per site (4) at saturation: the white level, or a lower code where they pile up.
         codes: number of different codes; 0 for floating-point samples.
         step: distance of neighbouring codes per site (4) in DN where most pixels are, NaN if too few pixels tell.
@@ -39,6 +41,7 @@ class Statistics:
 
     mean: Array
     low: Array
+    zero: float
     high: Array
     codes: int
     step: Array
@@ -118,6 +121,7 @@ def measure(counts: Array, cfa: str, white: Array) -> Statistics:
     return Statistics(
         mean=np.array([one.trimmed_mean() for one in codes_of]),
         low=np.array([one.low() for one in codes_of]),
+        zero=max(0.0 if not floating and histogram[:, 0].any() else -np.inf, *(one.zero() for one in codes_of)),
         high=np.array([one.high() for one in codes_of]),
         codes=0 if floating else int(np.count_nonzero(histogram.any(axis=0))),
         step=np.zeros(4) if floating else np.array([one.step() for one in codes_of]),
@@ -191,6 +195,15 @@ class _Codes:
         if self._dn(used[end]) > 0.25 * self.white:
             return 0.0
         return self._pile(used[end], used[end + 1 : end + 9], sure=self._dn(used[end]) == 0)
+
+    def zero(self) -> float:
+        """The count where pixels pile up at the low end, -inf if they don't."""
+        if not self.low():
+            return -np.inf
+        used = np.flatnonzero(self.histogram)
+        end = used[np.searchsorted(used, self._quantile(_PILE / 2))]
+        half = 0.0 if self.scale == 1.0 else 0.5 / self.scale  # codes of floating-point counts are rounded
+        return float(self._dn(end) + half)
 
     def high(self) -> float:
         used = np.flatnonzero(self.histogram)

@@ -35,8 +35,9 @@ _REQUIRED = {"schema", "make", "model", "cfa", "bits", "size", "noise"}
 
 # Sign and range that a number must have; whatever isn't named may be any number.
 _POSITIVE = {"gain_dn_per_e", "saturation_dn", "saturation_e", "full_well_e"}
-_NOT_NEGATIVE = {"read_sigma_dn", "tukey_scale_dn", "row_sigma_dn", "quantisation_step_dn", "hot_pixels"}
-_ONE_NUMBER = {"row_sigma_dn", "quantisation_step_dn", "hot_pixels"}  # shared by all sites
+_NOT_NEGATIVE = {"read_sigma_dn", "tukey_scale_dn", "row_sigma_dn", "column_sigma_dn", "quantisation_step_dn"}
+_NOT_NEGATIVE |= {"hot_pixels", "dead_pixels"}
+_ONE_NUMBER = {"row_sigma_dn", "column_sigma_dn", "quantisation_step_dn", "hot_pixels", "dead_pixels"}
 _NAMED = re.compile(r'"(make|model|serial)"\s*:\s*"([^"\\]*)"')
 _LAMBDA = (-0.5, 20.0)  # where the variance ends; beyond any noise, and a uniform one has 1
 

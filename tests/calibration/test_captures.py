@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import uniform_filter
 
 from rawpipe import FormatError, Frame, Space
 from rawpipe.calibration.captures import Captures, scan
+from rawpipe.calibration.measure import measure_captures
 from rawpipe.calibration.stack import Stack
 from rawpipe.testing import synthetic_frame
 
@@ -311,6 +315,130 @@ def test_frames_that_are_no_counts_are_refused():
     assert "expected counts" in reasons(scan([frame]))
     tiny = Frame.from_array(torch.zeros(32, 32), "RGGB", bits=14)
     assert "at least 64 x 64" in reasons(scan([tiny]))
+
+
+def arrays(camera: Camera, change: Any, **facts: Any) -> list[Frame]:
+    """Two darks and two flats with changed counts."""
+    shots = [*camera.darks(2), *camera.flats(0.4)]
+    facts = {**camera.facts, **facts}
+    return [Frame.from_array(change(one.data.numpy()), "RGGB", iso=100, exposure_s=0.01, **facts) for one in shots]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_counts_without_their_black_are_no_counts_clipped_at_zero(dtype: Any):
+    shots = arrays(Camera(), lambda counts: counts.astype(dtype) - dtype(BLACK), black=0, white=WHITE - BLACK)
+    captures = scan(shots, black=0)
+    dark, flat = captures.groups
+    assert (dark.role, flat.role) == ("dark", "flat") and dark.doubt is None
+    assert dark.zero == flat.zero == -np.inf
+
+
+def test_the_count_at_which_a_converter_clips_is_found():
+    camera = Camera()
+    for change, black, zero in (
+        (lambda counts: counts, BLACK, -np.inf),
+        (lambda counts: np.maximum(counts, 508), BLACK, 508),
+        (lambda counts: np.maximum(counts - 512.0, 0), 0.0, 0),
+        (lambda counts: np.maximum(counts - 511.75, -2), 0.25, -2),
+    ):
+        groups = scan(arrays(camera, change, black=black), black=black).groups
+        assert groups[0].role == "dark" and groups[0].zero == pytest.approx(zero, abs=0.2)
+
+
+def test_fractions_and_few_codes_are_refused_with_what_to_do():
+    camera = Camera()
+    scaled = arrays(camera, lambda counts: (counts - np.float32(512)) / np.float32(15871), black=0, white=1)
+    assert reasons(scan(scaled, black=0)).count("1 DN from black to white") == 4
+    unsaid = arrays(camera, lambda counts: counts / np.float32(16383))
+    captures = scan(unsaid)
+    assert not captures.groups and reasons(captures).count("fractions from 0 to 1 where white is 16383") == 4
+    assert "multiply by 2**bits - 1" in reasons(captures)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_refused(bad: float):
+    def spoilt(counts: Any) -> Any:
+        out = counts.astype(np.float32)
+        out[3, 5:7] = bad
+        return out
+
+    captures = scan(arrays(Camera(), spoilt))
+    assert not captures.groups and reasons(captures).count("2 pixels that are NaN or infinite") == 4
+
+
+def test_a_black_of_zero_in_an_npz_is_known(tmp_path: Path):
+    camera = Camera()
+    facts = {"cfa": "RGGB", "white": 15871.0, "bits": 14, "iso": 100, "camera": "One"}
+    for index in range(2):
+        counts = camera.counts(0.4).astype(np.float32) - np.float32(BLACK)
+        np.savez(tmp_path / f"{index}.npz", data=counts, black=0, **facts)
+    captures = scan([tmp_path])
+    assert [group.role for group in captures.groups] == ["flat"] and captures.used[0].black_known
+    assert not any("states no black" in note for note in captures.notes)
+
+
+def test_darks_that_the_camera_filtered_are_doubted():
+    camera = Camera(512, 640)
+    filtered = []
+    for frame in camera.darks(3):
+        counts = frame.data.numpy().astype(np.float32)
+        for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            plane = counts[y::2, x::2]
+            counts[y::2, x::2] = 0.6 * plane + 0.4 * uniform_filter(plane, 3)
+        filtered.append(replace(frame, data=torch.from_numpy(np.rint(counts).astype(np.uint16))))
+    (group,) = scan(filtered).groups
+    assert group.doubt is not None and "neighbouring pixels is alike" in group.doubt and "hot pixels" in group.doubt
+    assert scan(camera.darks(3)).groups[0].doubt is None
+
+
+def test_a_pattern_that_stays_is_noticed_and_no_doubt():
+    camera = Camera(512, 640)
+    coarse = np.kron(camera.random.normal(0, 6, (64, 80)), np.ones((8, 8)))
+    shots = [
+        replace(frame, data=torch.from_numpy(np.rint(frame.data.numpy() + coarse).astype(np.uint16)))
+        for frame in camera.darks(3)
+    ]
+    captures = scan(shots)
+    assert captures.groups[0].doubt is None and any("coarse pattern" in note for note in captures.notes)
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch):
+    for name in ("good", "locked"):
+        (tmp_path / name).mkdir()
+        Camera().take(0.0).write(tmp_path / name / "a.dng", matrix="generic")
+    look = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return look(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    captures = scan([tmp_path])
+    assert len(captures.used) == 1 and reasons(captures) == "locked/: can't be read: Permission denied"
+    with pytest.raises(FormatError, match="locked can't be read: Permission denied"):
+        scan([tmp_path / "locked"])
+
+
+def test_a_damaged_archive_is_refused_and_closed(tmp_path: Path):
+    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 nothing more")
+    np.save(tmp_path / "b.npy", np.zeros((4, 4)))
+    (tmp_path / "b.npy").rename(tmp_path / "b.npz")
+    assert reasons(scan([tmp_path], cfa="RGGB", bits=14)).count("can't be read: File is not a zip file") == 2
+
+
+def test_frames_too_small_for_photon_transfer_are_refused_as_such():
+    camera = Camera(72, 96)
+    assert reasons(scan(camera.flats(0.4))).count("got 72 x 96 pixels; expected at least 8 blocks") == 2
+
+
+def test_progress_moves_while_strips_are_read(monkeypatch):
+    monkeypatch.setattr("rawpipe.calibration.mosaics._STRIP_VALUES", 160 * 128)
+    told: list[float] = []
+    camera = Camera(128, 160)
+    measure_captures(scan([*camera.darks(4), *camera.flats(*LEVELS)]), lambda done, name: told.append(done))
+    assert told == sorted(told) and told[-1] == pytest.approx(1.0)
+    assert np.diff([0.0, *told]).max() < 0.13 and len(told) > 50
 
 
 @pytest.mark.parametrize(
