@@ -12,6 +12,7 @@ References:
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from rawpipe import CameraProfile, NoiseModel, ProfileError
+from rawpipe import CameraProfile, NoiseModel, ProfileError, RawpipeWarning
 from rawpipe._errors import unknown
 from rawpipe._profile_json import pretty
 from rawpipe._quantity import rounded
@@ -190,7 +191,9 @@ def _models(profile: CameraProfile, saturated: bool = True) -> dict[float, Noise
     why = "it holds no ISO"
     for iso in profile.isos:
         try:
-            model = profile.at(iso)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RawpipeWarning)  # `doubts` names what isn't reliable
+                model = profile.at(iso)
         except ProfileError as error:
             why = str(error)
             continue

@@ -9,6 +9,7 @@ from os import PathLike
 
 import numpy as np
 
+from rawpipe._profile import camera_name
 from rawpipe.calibration.calibrate import Calibration
 from rawpipe.calibration.one_iso import IsoResult
 from rawpipe.calibration.report import of_darks, of_flats, over_isos, tables
@@ -96,7 +97,7 @@ def _head(calibration: Calibration) -> str:
     ]
     links = "".join(f'<a href="#iso{one.iso:g}">ISO {one.iso:g}</a>' for one in calibration.isos)
     return (
-        f"<header><h1>Noise of {escape(profile.with_serial('').name)}</h1>"
+        f"<header><h1>Noise of {escape(camera_name(profile.make, profile.model))}</h1>"
         f'<p class="facts">{escape(" · ".join(fact for fact in facts if fact))}</p><nav>{links}</nav></header>'
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -78,6 +79,11 @@ def _check_targets(options: argparse.Namespace) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FormatError(f"the folder {path.parent} can't be made: {error.strerror}") from error
+        try:
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            raise FormatError(f"the folder {path.parent} can't be written to: {error.strerror}") from error
     if options.blind and options.report is not None:
         raise FormatError("got --blind and --report; expected one of them: a report shows darks and flats")
 

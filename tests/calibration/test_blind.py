@@ -27,6 +27,7 @@ def photograph(iso: float | None, seed: int = 0, model: str = "One", level: floa
     )
 
 
+@pytest.mark.filterwarnings("ignore:.*not reliable:rawpipe.RawpipeWarning")
 def test_photographs_of_two_isos_become_a_profile(tmp_path: Path) -> None:
     told: list[tuple[float, str]] = []
     frames = [photograph(200, 1), photograph(200, 2), photograph(800, 3)]
@@ -93,6 +94,7 @@ def test_nothing_to_estimate_from_is_an_error(tmp_path: Path) -> None:
         estimate_blind([tmp_path])
 
 
+@pytest.mark.filterwarnings("ignore:.*not reliable:rawpipe.RawpipeWarning")
 def test_a_masked_border_gives_black_and_read_noise(data: Path) -> None:
     profile = estimate_blind([data / "raw" / "canon_550d_ml_colorchecker.dng"], iso=800)
     found = profile.quantities(800)

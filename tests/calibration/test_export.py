@@ -19,6 +19,8 @@ from rawpipe.cli import main
 from rawpipe.stages import NoiseCalibration
 from rawpipe.testing import synthetic_frame
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*not reliable:rawpipe.RawpipeWarning")  # small sensors
+
 SITES = {"R": (0, 0), "Gr": (0, 1), "Gb": (1, 0), "B": (1, 1)}  # in RGGB
 
 

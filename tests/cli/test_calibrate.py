@@ -62,6 +62,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.filterwarnings("ignore:.*not reliable:rawpipe.RawpipeWarning")
 def test_a_folder_becomes_a_profile_and_a_report(camera: Camera, tmp_path: Path, capsys):
     camera.darks(6)
     camera.flats(*LEVELS, 40000.0)
@@ -102,6 +103,7 @@ def test_several_isos_in_one_folder(camera: Camera, tmp_path: Path, capsys):
     assert "ISO 200: no flats" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:.*not reliable:rawpipe.RawpipeWarning")
 def test_arrays_with_their_facts_on_the_command_line(camera: Camera, tmp_path: Path):
     np.save(camera.folder / "a.npy", np.stack([camera.sensor.dark() for _ in range(3)]).astype(np.uint16))
     for index, level in enumerate(LEVELS):
@@ -218,6 +220,18 @@ def test_an_interrupt_leaves_no_files_behind(camera: Camera, tmp_path: Path, mon
     assert not list(temporary.iterdir()) and not files(tmp_path / "out")
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which no file can be made")
+@pytest.mark.parametrize("target", ["-o", "--report"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(
+    camera: Camera, tmp_path: Path, capsys, target: str
+):
+    camera.darks(2)
+    kind = {"-o": "json", "--report": "html"}[target]
+    assert run(tmp_path, target, f"/proc/acme.{kind}") == 1
+    assert "the folder /proc can't be written to" in capsys.readouterr().err
+    assert not files(tmp_path / "out")
+
+
 def test_an_old_profile_survives_a_run_that_fails(camera: Camera, tmp_path: Path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "acme.json").write_text("old")
@@ -235,6 +249,7 @@ def test_a_profile_among_the_captures_is_no_capture(camera: Camera, tmp_path: Pa
     assert json.loads((camera.folder / "acme.json").read_text())["maps"] is not None
 
 
+@pytest.mark.filterwarnings("ignore:.*not reliable:rawpipe.RawpipeWarning")
 def test_blind_writes_an_estimate_and_names_what_it_left_out(camera: Camera, tmp_path: Path, capsys):
     camera.flats(3000.0)
     Image.new("RGB", (64, 64)).save(camera.folder / "preview.jpg")
