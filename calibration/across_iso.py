@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
+from scipy.stats import t
 
 from rawpipe import Quantity
 from rawpipe.calibration.mosaics import Doubles
@@ -52,7 +53,11 @@ def compare_isos(results: Sequence[IsoResult]) -> dict[str, Any]:
     for name in ("read_sigma_dn", "tukey_scale_dn", "row_sigma_dn"):
         found = [(g, v) for g, one in zip(gain, measured, strict=True) if (v := _trusted(one.numbers.get(name))) > 0]
         if len(found) >= 3:
-            out[f"ln_{name}_against_ln_gain"] = _regression(*np.log(np.array(found)).T)
+            line = _regression(*np.log(np.array(found)).T)
+            if out["dual_gain_iso"] is not None:
+                why = f"one line through both sides of the change of gain at ISO {out['dual_gain_iso']:g}"
+                line = {**line, "reliable": False, "why": why}
+            out[f"ln_{name}_against_ln_gain"] = line
     return out
 
 
@@ -112,7 +117,7 @@ def _curve_error(iso: Doubles, read_e: Doubles, at: Doubles) -> tuple[float, Dou
     """Squared relative error of the best curve, and the curve at other ISOs."""
     terms = np.stack([np.ones_like(iso), 1e4 / iso**2], axis=1)
     if len(iso) == 1:
-        return 0.0, np.sqrt(read_e[0] ** 2 * (iso[0] / at) ** 2 * 0 + read_e[0] ** 2) * np.ones_like(at)
+        return 0.0, np.full_like(at, read_e[0])
     weight = 1 / read_e**2
     solution, _ = nnls(terms * weight[:, None], read_e**2 * weight)
     fit = terms @ solution
@@ -120,11 +125,24 @@ def _curve_error(iso: Doubles, read_e: Doubles, at: Doubles) -> tuple[float, Dou
     return float((np.log(fit / read_e**2) ** 2).sum() / 4), np.sqrt(curve)
 
 
-def _regression(ln_gain: Doubles, ln_sigma: Doubles) -> Mapping[str, float]:
+def _regression(ln_gain: Doubles, ln_sigma: Doubles) -> dict[str, Any]:
+    """A straight line, the scatter around it, and 95 % intervals of slope and bias."""
+    n = len(ln_gain)
     slope, bias = np.polyfit(ln_gain, ln_sigma, 1)
     rest = ln_sigma - slope * ln_gain - bias
-    scatter = math.sqrt(float((rest**2).sum()) / max(len(rest) - 2, 1))
-    return {"slope": float(slope), "bias": float(bias), "sigma": scatter, "n": len(rest)}
+    scatter = math.sqrt(float((rest**2).sum()) / max(n - 2, 1))
+    spread, reach = float(((ln_gain - ln_gain.mean()) ** 2).sum()), float(t.ppf(0.975, max(n - 2, 1))) * scatter
+    of_slope, of_bias = reach / math.sqrt(spread), reach * math.sqrt(1 / n + float(ln_gain.mean()) ** 2 / spread)
+    return {
+        "slope": float(slope),
+        "slope_ci95": [float(slope - of_slope), float(slope + of_slope)],
+        "bias": float(bias),
+        "bias_ci95": [float(bias - of_bias), float(bias + of_bias)],
+        "sigma": scatter,
+        "n": n,
+        "reliable": True,
+        "why": None,
+    }
 
 
 def _mean(quantity: Quantity) -> float:

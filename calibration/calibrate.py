@@ -62,7 +62,12 @@ def calibrate(
     if not results:
         raise ProfileError("got no dark frames and no pairs of flats; expected some: see docs/howto/calibrate.md")
     results = check_gains(results)
-    sensor = {"full_well_e": full_well(results), **_hot_pixels(results), **_dark_current(results)}
+    sensor = {
+        "full_well_e": full_well(results),
+        **_hot_pixels(results),
+        **_dead_pixels(results),
+        **_dark_current(results),
+    }
     profile = CameraProfile(
         make=camera.make,
         model=camera.model,
@@ -79,10 +84,18 @@ def calibrate(
             "date": date.today().isoformat(),
             "rawpipe": rawpipe.__version__,
             "files": list(files),
+            "held_out": {f"{one.iso:g}": _held_out(one) for one in results if one.transfer is not None},
         },
         stored=_maps(results),
     )
     return Calibration(profile=profile, isos=results)
+
+
+def _held_out(result: IsoResult) -> dict[str, Any]:
+    """Variance of every level, divided by what the fit to the others predicts; sites R, Gr, Gb, B."""
+    levels = result.transfer.levels if result.transfer is not None else ()
+    rows = {"mean_dn": "mean_dn", "ratio": "held_out", "ratio_se": "held_out_se"}
+    return {name: [getattr(one, key).tolist() for one in levels] for name, key in rows.items()}
 
 
 def _all_darks(result: IsoResult) -> list[Darks]:
@@ -96,11 +109,21 @@ def _hot_pixels(results: Sequence[IsoResult]) -> dict[str, Quantity]:
     count = float(len(_defects(results)))
     # A hot pixel in one frame may be a cosmic ray.
     why = None if frames > 2 else "fewer than three dark frames: what stands out may be chance"
-    return {"hot_pixels": Quantity(count, None, frames, why is None, why)}
+    return {"hot_pixels": Quantity(count, (count, count), frames, why is None, why)}
 
 
-def _defects(results: Sequence[IsoResult]) -> NDArray[np.int32]:
+def _dead_pixels(results: Sequence[IsoResult]) -> dict[str, Quantity]:
+    flats = sum(level.captures for result in results for level in result.levels)
+    if not flats:
+        return {"dead_pixels": Quantity.missing("no flats")}
+    found = [level.dead for result in results for level in result.levels]
+    count = float(len(np.unique(np.concatenate(found), axis=0)))
+    return {"dead_pixels": Quantity(count, (count, count), flats)}
+
+
+def _defects(results: Sequence[IsoResult], flats: bool = False) -> NDArray[np.int32]:
     found = [one.defects for result in results for one in _all_darks(result)]
+    found += [level.dead for result in results for level in result.levels] if flats else []
     return np.unique(np.concatenate(found), axis=0) if found else np.zeros((0, 2), np.int32)
 
 
@@ -139,7 +162,9 @@ def _maps(results: Sequence[IsoResult]) -> dict[str, NDArray[Any]]:
     dark = [(one.iso, one.darks) for one in results if one.darks is not None]
     if dark:
         out["dark_shading_k"], out["dark_shading_b"] = _shading_over_iso(dark)
-        out["defects"] = _defects(results)
+    defects = _defects(results, flats=True)
+    if len(defects) or dark:
+        out["defects"] = defects
     usable = [
         (float(np.mean([m.mean() for m in level.mean_dn])) * level.captures / one.iso, level.response)
         for one in results

@@ -13,52 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm
 
-from rawpipe import Quantity
-from rawpipe.calibration.mosaics import Bools, Doubles, Floats, Mosaics, laid_out, site, strips
-from rawpipe.calibration.shading import pattern_variance, smooth_map
-from rawpipe.calibration.variance import means_of, residuals
+from rawpipe import Quantity, bayer
+from rawpipe.calibration.levels import Blocks
+from rawpipe.calibration.mosaics import Doubles
 
-BLOCK = 16
-"""Photosites of one kind in the side of a block."""
-
-_CLIPPED_IN_BLOCK = 0.05
-_CLEARANCE = 4.0  # standard deviations that a block's mean must stay below saturation
 _HUBER = 2.5
 _PRECISE = 0.01
 _CHANCE = 0.01  # of doubting a good fit
-
-
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """Captures of one light level, in blocks of one site each; arrays are per site R, Gr, Gb, B.
-
-    Args:
-        captures: how many.
-        exposure_s: their exposure time, None if unknown.
-        mean_dn: signal above black of every used block.
-        variance_dn2: variance over captures, rows' offsets left out.
-        pixels: pixels that a block's variance comes from, times the degrees of freedom of each.
-        clipped: share of pixels at saturation, per site (4).
-        light: mean of every capture relative to the first (n).
-        response: mean over captures of the whole level, smooth and relative to its site's mean (4, h, w).
-        pattern: relative standard deviation of pixels that stays from capture to capture, per site (4).
-    """
-
-    captures: int
-    exposure_s: float | None
-    mean_dn: tuple[Doubles, ...]
-    variance_dn2: tuple[Doubles, ...]
-    pixels: tuple[Doubles, ...]
-    clipped: Doubles
-    light: Doubles
-    response: Floats
-    pattern: Doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,97 +69,6 @@ class PhotonTransfer:
     dark_variance_se: Doubles
     levels: tuple[Level, ...]
     held_out: Quantity
-
-
-def measure_level(
-    mosaics: Mosaics, black: Doubles, defects: Bools, saturation: float, exposure_s: float | None = None
-) -> Blocks:
-    """Signal and variance in blocks, of captures of one scene and exposure.
-
-    Args:
-        mosaics: two captures or more.
-        black: level without light per site R, Gr, Gb, B (4), in counts.
-        defects: pixels to leave out (H, W).
-        saturation: count at which the sensor saturates.
-        exposure_s: exposure time.
-    """
-    n, height, width = mosaics.shape
-    cfa = mosaics.cfa
-    means = means_of(mosaics)
-    pedestal = laid_out(black, cfa, height, width).astype(np.float32)
-    signal = means.mean - pedestal
-    saturated, light = _overview(mosaics, pedestal, defects, saturation)
-    good = ~(defects | saturated)
-    excess = light / light.mean() - 1
-    tables: list[list[Doubles]] = [[] for _ in range(4)]
-    for part in residuals(mosaics, means.mean, good, light=(excess, signal), multiple=2 * BLOCK):
-        rows = slice(part.top, part.top + part.good.shape[0])
-        free = np.broadcast_to(1 - 1 / np.maximum(part.good.sum(axis=1, keepdims=True), 2), part.good.shape)
-        for s in range(4):
-            kept = site(part.good, part.cfa, s)
-            squares = np.square(site(part.values, part.cfa, s), dtype=np.float64).sum(axis=0)
-            values = (
-                kept,
-                np.where(kept, site(signal[rows], part.cfa, s), 0),
-                squares / site(free, part.cfa, s),
-                site(saturated[rows], part.cfa, s),
-                np.ones_like(kept),
-            )
-            tables[s].append(np.stack([_in_blocks(one).ravel() for one in values]))
-    blocks = [_usable(np.concatenate(tables[s], axis=1), n, saturation - black[s]) for s in range(4)]
-    mean_dn, variance_dn2, pixels = zip(*blocks, strict=True)
-    response, pattern = _fixed(signal, good, cfa, variance_dn2, n)
-    clipped = np.array([site(saturated, cfa, s).mean() for s in range(4)])
-    return Blocks(n, exposure_s, mean_dn, variance_dn2, pixels, clipped, light / light[0], response, pattern)
-
-
-def _usable(table: Doubles, n: int, saturation: float) -> tuple[Doubles, Doubles, Doubles]:
-    """Signal, variance and degrees of freedom of the blocks that saturation doesn't touch.
-
-    Args:
-        table: per block (5, blocks): good pixels, sum of their signal, of their squares, saturated pixels, all pixels.
-        n: captures.
-        saturation: above black in DN.
-    """
-    table = table[:, table[0] > BLOCK**2 / 2]
-    count, total, squares, lost, full = table
-    mean, variance = total / count, squares / (count * (n - 1))
-    # How far a block is from saturation is judged by the variance of all: to judge by its own would choose low ones.
-    whole = lost == 0
-    slope = variance[whole].sum() / max(mean[whole].sum(), 1e-9)
-    clear = mean + _CLEARANCE * np.sqrt(np.maximum(slope * mean, 0)) < saturation
-    used = clear & (lost <= _CLIPPED_IN_BLOCK * full)
-    return mean[used], variance[used], count[used] * (n - 1)
-
-
-def _overview(mosaics: Mosaics, pedestal: Floats, defects: Bools, saturation: float) -> tuple[Bools, Doubles]:
-    """Pixels that any capture saturates (H, W), and the mean signal of each capture over the others (n)."""
-    saturated = np.empty(mosaics.shape[1:], bool)
-    total, pixels = np.zeros(mosaics.shape[0]), 0
-    for top, bottom in strips(mosaics, 2):
-        counts = mosaics.rows(top, bottom)
-        saturated[top:bottom] = (counts >= saturation).any(axis=0)
-        good = ~(saturated[top:bottom] | defects[top:bottom])
-        total += np.where(good, counts - pedestal[top:bottom], 0).sum(axis=(1, 2), dtype=np.float64)
-        pixels += int(good.sum())
-    return saturated, np.maximum(total / max(pixels, 1), 1e-9)
-
-
-def _fixed(signal: Floats, good: Bools, cfa: str, variance: Sequence[Doubles], n: int) -> tuple[Floats, Doubles]:
-    """Smooth response relative to its mean (4, h, w), and the pixels' own relative pattern (4)."""
-    smooth = smooth_map(signal, good, cfa)
-    pattern = np.full(4, math.nan)
-    for s in range(4):
-        if len(variance[s]):
-            own = pattern_variance(site(signal, cfa, s), site(good, cfa, s)) - variance[s].mean() / n
-            pattern[s] = math.sqrt(max(own, 0.0)) / site(signal, cfa, s)[site(good, cfa, s)].mean(dtype=np.float64)
-    return smooth / np.maximum(smooth.mean(axis=(1, 2), keepdims=True), 1e-9), pattern
-
-
-def _in_blocks(values: NDArray[Any]) -> Doubles:
-    """Sums over blocks of (h, w)."""
-    rows, columns = (np.arange(0, length, BLOCK) for length in values.shape)
-    return np.asarray(np.add.reduceat(np.add.reduceat(values.astype(np.float64), rows, axis=0), columns, axis=1))
 
 
 @dataclass(frozen=True)
@@ -335,6 +209,11 @@ def _gain(lines: Sequence[_Line], points: Sequence[Level], held_out: Quantity, n
         return Quantity.missing(
             "no light level has usable blocks: flats are saturated, dark or textured; "
             "add pairs of flats between 5 and 80 % of the range"
+        )
+    dark = [name for name, line in zip(bayer.SITES, lines, strict=True) if line.gain <= 1.96 * line.error]
+    if dark:
+        return Quantity.missing(
+            f"{', '.join(dark)} got too little light; add flats in which every site has some"
         )
     ends = tuple((line.gain - 1.96 * line.error, line.gain + 1.96 * line.error) for line in lines)
     reasons = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from rawpipe import bayer
 from rawpipe.calibration import tukey
-from rawpipe.calibration.mosaics import Bools, Doubles, Floats, Loaded, Mosaics, site
+from rawpipe.calibration.mosaics import Bools, Doubles, Floats, Loaded, Mosaics, laid_out, site
 from rawpipe.calibration.variance import Variance, residuals
 
 _BINS_PER_SIGMA = 12
@@ -50,27 +50,31 @@ def fit_read_noise(
 ) -> tuple[Fits, Variance]:
     """The fit and its histogram for every site, and the analysis of variance with what rounding did to rows undone.
 
-    A count's expectation is its row's offset plus its pixel's mean over the *other* captures, shrunk towards the
-    site's mean by how much pixels differ at all: without fixed pattern it adds no noise, with a strong one the
-    pattern goes. With one capture the expectation is `expected` alone.
+    A count's expectation is its row's and column's offset plus its pixel's mean over the *other* captures, shrunk
+    towards the row's mean by how much pixels differ at all: without fixed pattern it adds no noise, with a strong one
+    the pattern goes. With one capture the expectation is `expected` alone.
     """
+    cfa, n = mosaics.cfa, mosaics.shape[0]
+    above = expected - laid_out(black, cfa, *expected.shape).astype(np.float32)
+    rows = np.where(good, above, 0).sum(axis=1, dtype=np.float64) / np.maximum(good.sum(axis=1), 1)
+    above -= rows.astype(np.float32)[:, None]
     pattern = np.zeros(4)
-    if len(variance.frames_dn) > 1:
-        means = [site(expected, mosaics.cfa, s)[site(good, mosaics.cfa, s)].var(dtype=np.float64) for s in range(4)]
-        pattern = np.maximum(np.array(means) - variance.within_dn2 / len(variance.frames_dn), 0.0)
-    fits = _fits(mosaics, expected, good, black, variance, pattern, step, zero, None)
-    offsets = _unrounded(fits, pattern, expected, good, mosaics.cfa, variance.offsets_dn, step)
+    if n > 1:
+        spread = [site(above, cfa, s)[site(good, cfa, s)].var(dtype=np.float64) for s in range(4)]
+        pattern = np.maximum(np.array(spread) - variance.within_dn2 / n, 0.0)
+    fits = _fits(mosaics, expected, above, good, variance, pattern, step, zero, None)
+    offsets = _unrounded(fits, pattern, expected, good, cfa, variance.offsets_dn, step)
     if offsets is None:
         return fits, variance
     variance = replace(variance, offsets_dn=offsets)
-    return _fits(mosaics, expected, good, black, variance, pattern, step, zero, offsets), variance
+    return _fits(mosaics, expected, above, good, variance, pattern, step, zero, offsets), variance
 
 
 def _fits(
     mosaics: Mosaics,
     expected: Floats,
+    above: Floats,
     good: Bools,
-    black: Doubles,
     variance: Variance,
     pattern: Doubles,
     step: float,
@@ -87,23 +91,26 @@ def _fits(
     reach, central = np.array([_central(mosaics, expected, good, s) for s in range(4)]).T
     weight = pattern / (pattern + central / max(n - 1, 1) + 1e-12)
     tallies = [_Tally(int(one)) for one in fine]
-    for part in residuals(mosaics, expected, good, zero, offsets=offsets):
-        level = expected[part.top : part.top + part.good.shape[0]]
+    for part in residuals(mosaics, expected, good, zero, offsets=offsets, columns=variance.columns_dn):
+        own = above[part.top : part.top + part.good.shape[0]]
         for s in range(4):
             kept = site(part.good, part.cfa, s)
             values = site(part.values, part.cfa, s)[:, kept]
             if n > 1:
-                above = site(level, part.cfa, s)[kept] - np.float32(black[s])
+                pixel = site(own, part.cfa, s)[kept]
                 near = np.clip(values, -reach[s], reach[s])
                 others = (near.sum(axis=0) - near) / (n - 1)
-                values = values + above - np.float32(weight[s]) * (above + others)
+                values = values + pixel - np.float32(weight[s]) * (pixel + others)
             tallies[s].add(values, site(part.at_zero, part.cfa, s)[:, kept])
-    # A row's offset contains 1 / in_row of the pixel itself, and as much of every other; a bin spreads over its width.
-    own = 1 - 1 / variance.in_row
-    spread = weight * central / max(n - 1, 1) + size / variance.in_row + 1 / (12 * fine**2)
+    # Offsets of row and column contain a little of the pixel itself, and of every other; a bin spreads over its width.
+    share = 1 / variance.in_row + (1 / mosaics.shape[1] if n > 1 else 0)
+    spread = weight * central / max(n - 1, 1) + size * share + 1 / (12 * fine**2)
     histograms = [tally.histogram(step, float(extra)) for tally, extra in zip(tallies, spread, strict=True)]
     fits = [tukey.fit(histogram) for histogram in histograms]
-    return tuple((replace(fit, scale_dn=fit.scale_dn / own), h) for fit, h in zip(fits, histograms, strict=True))
+    # How much pixels differ was found in the same captures: of their degrees of freedom one in n is spent on it.
+    spent = n / max(n - 1, 1)
+    fits = [replace(one, scale_dn=one.scale_dn / (1 - share), covariance=one.covariance * spent) for one in fits]
+    return tuple(zip(fits, histograms, strict=True))
 
 
 def _central(mosaics: Mosaics, expected: Floats, good: Bools, index: int) -> tuple[float, float]:

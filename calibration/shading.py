@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rawpipe import bayer
@@ -43,6 +45,16 @@ def pattern_variance(values: Floats, good: Bools) -> float:
     """Variance of what differs from pixel to pixel in (h, w), by second differences along rows: slopes drop out."""
     bend = (values[:, :-2] - 2 * values[:, 1:-1] + values[:, 2:])[good[:, :-2] & good[:, 1:-1] & good[:, 2:]]
     return float(np.square(bend, dtype=np.float64).mean() / 6) if bend.size else 0.0
+
+
+def pattern_sigma(variance: float, noise: float, pixels: int) -> tuple[float, tuple[float, float]]:
+    """Standard deviation of a pattern, and its 95 % interval, from `pattern_variance` and the noise within that.
+
+    Neighbouring second differences share pixels, so that `pixels` of them know as much as half as many.
+    """
+    own, error = variance - noise, 1.96 * variance * math.sqrt(2 * 1.944 / max(pixels, 1))
+    low, middle, high = (math.sqrt(max(one, 0.0)) for one in (own - error, own, own + error))
+    return middle, (low, high)
 
 
 def _weights(length: int, blocks: int, block: int) -> Doubles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,8 +18,6 @@ class Means:
 
     mean: Floats
     trimmed: Floats
-    at_zero: Doubles
-    """Share of counts at the converter's lower end, per site (4)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +46,9 @@ class Variance:
         degrees: its degrees of freedom (4).
         frames_dn: mean of every capture per site (n, 4).
         offsets_dn: mean deviation of every row in every capture (n, H); sums to 0 over captures.
+        columns_dn: mean deviation of every column in every capture (n, W), likewise; rows' and frames' left out.
+        unshared_dn2: variance that one site's part of a row has beside the other's, pixels' own noise left out, and its
+            standard error: row noise that its two sites don't share.
         in_row: good pixels of a row, on average.
     """
 
@@ -55,23 +57,22 @@ class Variance:
     degrees: Doubles
     frames_dn: Doubles
     offsets_dn: Doubles
+    columns_dn: Doubles
+    unshared_dn2: tuple[float, float]
     in_row: float
 
 
-def means_of(mosaics: Mosaics, zero: float = 0.0) -> Means:
-    """Means over the captures; counts at or below `zero` are clipped."""
+def means_of(mosaics: Mosaics) -> Means:
+    """Means over the captures."""
     n, height, width = mosaics.shape
     mean, trimmed = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
-    clipped = np.zeros(4)
     for top, bottom in strips(mosaics, 2):
         counts = mosaics.rows(top, bottom)
         total = counts.sum(axis=0, dtype=np.float64)
         mean[top:bottom] = total / n
         ends = counts.max(axis=0).astype(np.float64) + counts.min(axis=0)
         trimmed[top:bottom] = (total - ends) / (n - 2) if n > 4 else total / n
-        at_zero = (counts <= zero).mean(axis=0) * ((bottom - top) / height)
-        clipped += [site(at_zero, bayer.rephase(mosaics.cfa, top, 0), s).mean() for s in range(4)]
-    return Means(mean, trimmed, clipped)
+    return Means(mean, trimmed)
 
 
 def residuals(
@@ -82,6 +83,7 @@ def residuals(
     *,
     light: tuple[Doubles, Floats] | None = None,
     offsets: Doubles | None = None,
+    columns: Doubles | None = None,
     multiple: int = 2,
 ) -> Iterator[Residuals]:
     """Strip by strip, what the pixels' expected counts (H, W) and the rows of each capture leave unexplained.
@@ -93,6 +95,7 @@ def residuals(
         zero: counts at or below it are clipped.
         light: relative excess of light in every capture (n) and mean signal above black (H, W), to be taken off too.
         offsets: offset of every row in every capture (n, H) if known; else the rows' mean deviations are taken.
+        columns: offset of every column in every capture (n, W), if known.
         multiple: strips are as high as a multiple of this many rows.
     """
     for top, bottom in strips(mosaics, multiple):
@@ -100,6 +103,8 @@ def residuals(
         values = counts - expected[top:bottom]
         if light is not None:
             values -= light[0].astype(np.float32)[:, None, None] * light[1][top:bottom]
+        if columns is not None:
+            values -= columns.astype(np.float32)[:, None, :]
         values = np.where(kept, values, np.float32(0))
         if offsets is None:
             in_row = np.maximum(kept.sum(axis=1), 1)
@@ -112,13 +117,15 @@ def residuals(
 
 def analyse(mosaics: Mosaics, mean: Floats, good: Bools) -> Variance:
     """The analysis of variance; with one capture `within_dn2` has no degrees of freedom and is 0."""
-    n, height, _ = mosaics.shape
+    n, height, width = mosaics.shape
     pixels, within, degrees = np.zeros(4), np.zeros(4), np.zeros(4)
-    frames = np.zeros((n, 4))
-    offsets = np.empty((n, height))
+    frames, apart = np.zeros((n, 4)), np.zeros(2)
+    offsets, columns = np.empty((n, height)), np.zeros((n, width))
     for part in residuals(mosaics, mean, good):
         rows = slice(part.top, part.top + part.good.shape[0])
         offsets[:, rows] = part.offsets
+        columns += part.values.sum(axis=1, dtype=np.float64)
+        apart += _apart(part)
         free = np.broadcast_to(1 - 1 / np.maximum(part.good.sum(axis=1, keepdims=True), 1), part.good.shape)
         level = np.where(part.good, mean[rows], 0)
         for s in range(4):
@@ -129,5 +136,30 @@ def analyse(mosaics: Mosaics, mean: Floats, good: Bools) -> Variance:
             y = bayer.offset(part.cfa, s)[0]
             shifted = (part.offsets[:, y::2] * kept.sum(axis=1)).sum(axis=1, dtype=np.float64)
             frames[:, s] += values.sum(axis=(1, 2), dtype=np.float64) + shifted + site(level, part.cfa, s).sum()
+    in_column = np.maximum(good.sum(axis=0), 1)
+    columns /= in_column
+    for s in range(4):
+        x = bayer.offset(mosaics.cfa, s)[1]
+        mine = site(good, mosaics.cfa, s).sum(axis=0)
+        within[s] -= (np.square(columns[:, x::2]) * mine).sum()
+        degrees[s] -= (n - 1) * (mine / in_column[x::2]).sum()
     variance = within / np.maximum(degrees, 1.0)
-    return Variance(pixels, variance, degrees, frames / np.maximum(pixels, 1), offsets, good.sum() / height)
+    noise = 4 * float(variance.mean()) / (good.sum() / height)  # of the difference of two half rows
+    count = max((n - 1) * height, 1)
+    unshared = float(apart[0]) / count - noise, math.sqrt(2 / count) * float(apart[0]) / count
+    in_row = good.sum() / height
+    return Variance(
+        pixels, variance, degrees, frames / np.maximum(pixels, 1), offsets, columns, unshared, float(in_row)
+    )
+
+
+def _apart(part: Residuals) -> Doubles:
+    """Sum of squared differences between the means of a row's two sites, over rows and captures, and their number."""
+    total = 0.0
+    for row_sites in ((0, 1), (2, 3)):
+        means = []
+        for s in row_sites:
+            kept = site(part.good, part.cfa, s)
+            means.append(site(part.values, part.cfa, s).sum(axis=2, dtype=np.float64) / np.maximum(kept.sum(axis=1), 1))
+        total += float(np.square(means[0] - means[1]).sum())
+    return np.array([total, part.offsets.size])

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rawpipe.calibration.levels import Blocks
 from rawpipe.calibration.one_iso import IsoResult
-from rawpipe.calibration.photon_transfer import Blocks, Level, PhotonTransfer
+from rawpipe.calibration.photon_transfer import Level, PhotonTransfer
 from rawpipe.calibration.report.plot import CLASSES, SITES, Axis, Plot, key
 from rawpipe.calibration.report.words import digits, mean
 

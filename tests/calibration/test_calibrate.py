@@ -33,6 +33,7 @@ def captures_of(sensor, iso, levels=(400, 1500, 6000, 14000), darks=8, flats=2, 
     )
 
 
+@pytest.mark.filterwarnings("ignore:.*not reliable")  # the pictures are small
 def test_a_profile_comes_out_that_knows_the_camera_at_every_iso(tmp_path):
     made = calibrate(CAMERA, (captures_of(sensor_at(iso), iso) for iso in (400, 100, 200)), [{"name": "a.dng"}])
     made.profile.write(tmp_path / "acme.json")
@@ -111,12 +112,12 @@ def test_long_darks_give_dark_current_and_hot_pixels():
 @pytest.mark.parametrize("step", [1, 2, 4, 16])
 def test_the_comb_in_the_histogram_tells_the_step(step):
     sensor = SimulatedSensor(read_sigma_dn=40, step=step)
-    assert count_step(Loaded(sensor.dark()[None], "RGGB")).value == step
+    assert count_step([Loaded(sensor.dark()[None], "RGGB")]).value == step
 
 
 def test_counts_scaled_by_no_whole_number_are_noticed():
     counts = np.rint(SimulatedSensor(read_sigma_dn=60, bits=16, black_dn=4000).dark() * 1.37).astype(np.uint16)
-    found = count_step(Loaded(counts[None], "RGGB"))
+    found = count_step([Loaded(counts[None], "RGGB")])
     assert not found.reliable
     assert "never occur" in found.why
 
@@ -162,3 +163,87 @@ def test_noise_is_regressed_on_gain_in_log_log():
     assert found["slope"] == pytest.approx(0.6, abs=1e-6)
     assert found["bias"] == pytest.approx(math.log(3), abs=1e-6)
     assert found["sigma"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("read", [1.0, 2.5])
+def test_a_step_that_darks_hide_shows_in_flats(read):
+    sensor = SimulatedSensor(seed=1, read_sigma_dn=read, step=4, truncating=True, size=SIZE, cfa="GRBG")
+    found = measure_iso(captures_of(sensor, 100)).numbers
+    assert found["quantisation_step_dn"].value == 4
+    if read > 2:
+        np.testing.assert_allclose(found["read_sigma_dn"].value, read, rtol=0.06)
+    else:
+        assert not found["read_sigma_dn"].reliable
+        assert "of the converter's step" in found["read_sigma_dn"].why
+
+
+def test_any_whole_step_is_found():
+    counts = SimulatedSensor(read_sigma_dn=30).dark() // 3 * 3
+    assert count_step([Loaded(counts[None], "RGGB")]).value == 3
+
+
+def test_an_unknown_step_makes_read_noise_unreliable():
+    sensor = SimulatedSensor(seed=2, read_sigma_dn=0.05, size=SIZE, cfa="GRBG", black_dn=512.25)
+    found = measure_iso(captures_of(sensor, 100, flats=0)).numbers
+    assert not found["quantisation_step_dn"].reliable
+    assert not found["read_sigma_dn"].reliable
+    assert "step isn't known" in found["read_sigma_dn"].why
+
+
+def test_long_darks_do_not_stand_for_short_ones_however_many():
+    sensor = sensor_at(100, read_sigma_dn=3)
+    captures = captures_of(sensor, 100, darks=4)
+    long = Loaded(np.stack([sensor.capture(150) for _ in range(8)]), "GRBG")
+    found = measure_iso(dataclasses.replace(captures, darks={30.0: long, **captures.darks}))
+    assert found.exposure_s == 0.01
+    np.testing.assert_allclose(found.numbers["black_dn"].value, 512, atol=0.2)
+    np.testing.assert_allclose(found.numbers["read_sigma_dn"].value, 3, rtol=0.02)
+
+
+def test_small_flats_do_not_saturate_by_chance():
+    sensor = SimulatedSensor(seed=3, size=(128, 128), cfa="GRBG")
+    assert not measure_iso(captures_of(sensor, 100, levels=(500, 8000))).numbers["saturation_dn"].reliable
+
+
+def test_a_site_without_light_is_named_and_ends_nothing():
+    sensor = sensor_at(100)
+    captures = captures_of(sensor, 100, flats=0)
+    light = np.array([0.0, 1.0, 1.0, 0.5])
+    flats = [(Loaded(np.stack([sensor.flat(v, light) for _ in range(2)]), "GRBG"), v / 1e5) for v in (500, 2000, 8000)]
+    found = measure_iso(dataclasses.replace(captures, flats=flats)).numbers
+    assert found["gain_dn_per_e"].value is None
+    assert found["gain_dn_per_e"].why.startswith("R got too little light")
+    assert found["read_sigma_dn"].reliable
+
+
+def test_pixels_that_take_no_light_are_found_in_flats():
+    sensor = sensor_at(100)
+    captures = captures_of(sensor, 100)
+    for mosaics, _ in captures.flats:
+        mosaics.counts[:, 33, 44] = 512
+    made = calibrate(CAMERA, [captures])
+    assert [33, 44] in made.profile.maps["defects"].tolist()
+    assert made.profile.sensor["dead_pixels"].value == 1
+
+
+def test_every_reliable_number_has_an_interval(tmp_path):
+    made = calibrate(CAMERA, [captures_of(sensor_at(100), 100, levels=(400, 7500, 30000), flats=16, darks=16)])
+    numbers = {**made.profile.noise["100"], **made.profile.sensor}
+    assert [name for name, one in numbers.items() if one.reliable and one.ci95 is None] == []
+    assert {"prnu_percent", "dsnu_dn", "saturation_e", "dynamic_range_db"} <= {
+        n for n, q in numbers.items() if q.reliable
+    }
+    levels = made.profile.provenance["held_out"]["100"]
+    assert np.shape(levels["ratio"]) == np.shape(levels["mean_dn"]) == (3, 4)
+
+
+def test_one_line_through_a_change_of_gain_is_doubted():
+    isos = [100, 200, 400, 800, 1600, 3200]
+
+    def read(iso):
+        behind = 6.0 if iso < 800 else 1.0
+        return iso / 200 * math.sqrt(1.2**2 + (behind / (iso / 200)) ** 2)
+
+    line = compare_isos([made_up(iso, iso / 200, read(iso)) for iso in isos])["ln_read_sigma_dn_against_ln_gain"]
+    assert not line["reliable"]
+    assert "ISO 800" in line["why"]

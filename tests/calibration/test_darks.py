@@ -183,3 +183,41 @@ def test_darks_that_lie_on_zero_are_refused_and_break_nothing():
     assert "clipped at zero" in found.read_sigma_dn.why
     constant = measure_darks(Loaded(np.zeros((3, 64, 64), np.uint16), "RGGB"))
     assert not constant.read_sigma_dn.reliable
+
+
+def test_noise_of_columns_is_told_from_read_noise():
+    sensor = SimulatedSensor(seed=17, read_sigma_dn=3, size=(256, 512))
+    draw = np.random.default_rng(0)
+    counts = [np.rint(sensor.dark() + draw.normal(0, 1.5, (1, 512))) for _ in range(FRAMES)]
+    found = measure_darks(Loaded(np.stack(counts).astype(np.uint16), "RGGB"))
+    assert within(found.column_sigma_dn, 1.5, 2.2)
+    np.testing.assert_allclose(found.read_sigma_dn.value, math.sqrt(9 + 1 / 12), rtol=0.01)
+    assert 0 < found.row_sigma_dn.ci95[1] < 0.1
+
+
+def test_row_noise_that_a_row_s_sites_do_not_share_is_noticed():
+    sensor = SimulatedSensor(seed=18, read_sigma_dn=3)
+    draw = np.random.default_rng(0)
+    counts = np.stack([sensor.dark() for _ in range(FRAMES)]).astype(np.float64)
+    counts[:, :, ::2] += draw.normal(0, 2, (FRAMES, 256, 1))
+    counts[:, :, 1::2] += draw.normal(0, 2, (FRAMES, 256, 1))
+    found = measure_darks(Loaded(np.rint(counts).astype(np.uint16), "RGGB"))
+    assert not found.read_sigma_dn.reliable
+    assert "two sites have offsets of their own, 2 DN" in found.read_sigma_dn.why
+
+
+def test_intervals_hold_for_two_darks():
+    missed = []
+    for seed in range(30):
+        sensor = SimulatedSensor(seed=seed, read_sigma_dn=3, dsnu_dn=0.9, row_sigma_dn=1.5, size=(128, 128))
+        found = measure_darks(darks(sensor, 2)).read_sigma_dn
+        missed += [not low <= 3 <= high for low, high in found.ci95]
+    assert np.mean(missed) < 0.1
+
+
+def test_a_stuck_column_is_a_defect_and_no_clipping():
+    counts = darks(SimulatedSensor(seed=19)).counts
+    counts[:, :, 33] = 0
+    found = measure_darks(Loaded(counts, "RGGB"))
+    assert found.read_sigma_dn.reliable
+    assert found.clipped.max() == 0
