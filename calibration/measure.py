@@ -14,6 +14,7 @@ from rawpipe.calibration.one_iso import IsoCaptures
 from rawpipe.calibration.stack import Stack
 
 Progress = Callable[[float, str], None]
+_PASSES = 3.0  # readings of a group's strips after which two thirds of the work on it are done
 
 
 def measure_captures(captures: Captures, progress: Progress | None = None) -> Calibration:
@@ -68,7 +69,9 @@ def _opened(captures: Captures, isos: list[float], report: _Count) -> Generator[
     for iso in isos:
         with ExitStack() as opened:
             stacks = {
-                group: opened.enter_context(Stack(group.captures, report.decoding(group)))
+                group: opened.enter_context(
+                    Stack(group.captures, report.decoding(group), reading=report.reading(group))
+                )
                 for group in _measurable(captures, iso)
             }
             darks = captures.at(iso, "dark")
@@ -79,6 +82,7 @@ def _opened(captures: Captures, isos: list[float], report: _Count) -> Generator[
                 black=captures.black(iso),
                 white=captures.white(iso),
                 dark_doubt=next((one.doubt for one in darks if one.doubt is not None), None),
+                zero=max((one.zero for one in darks), default=-math.inf),
             )
 
 
@@ -92,20 +96,38 @@ def _files(captures: Captures, isos: list[float]) -> list[dict[str, Any]]:
 
 
 class _Count:
-    """Progress over decoding and measuring: measuring a capture takes about as long as decoding it."""
+    """Progress over decoding and measuring: measuring a capture takes about as long as decoding it.
+
+    How often a group is read isn't known before, so every reading takes off the same part of what is left.
+    """
 
     def __init__(self, captures: Captures, isos: list[float], told: Progress) -> None:
         groups = [group for iso in isos for group in _measurable(captures, iso)]
-        self.total = sum(2 * len(group) for group in groups) + len(isos)
+        self.total = sum(2 * len(group) for group in groups)
         self.told = told
-        self.done = 0.0
-        self.waiting = [len(group) for group in groups]
+        self.decoded, self.read = dict.fromkeys(groups, 0.0), dict.fromkeys(groups, 0.0)
+        self.waiting = groups
 
     def decoding(self, group: Group) -> Progress:
-        start = self.done
-        self.done += len(group)
-        return lambda share, name: self.told((start + share * len(group)) / self.total, f"ISO {group.iso:g}: {name}")
+        def tell(share: float, name: str) -> None:
+            self.decoded[group] = share
+            self._tell(f"ISO {group.iso:g}: {name}")
+
+        return tell
+
+    def reading(self, group: Group) -> Callable[[float], None]:
+        def tell(share: float) -> None:
+            self.read[group] += share
+            self._tell(f"ISO {group.iso:g}: {group.role}s".replace("saturateds", "saturated"))
+
+        return tell
 
     def measured(self, part: str) -> None:
-        self.done += 1 if part == "saturation" else self.waiting.pop(0) if self.waiting else 0
-        self.told(min(self.done / self.total, 1.0), part)
+        if part != "saturation" and self.waiting:
+            self.read[self.waiting.pop(0)] = math.inf
+        self._tell(part)
+
+    def _tell(self, name: str) -> None:
+        done = sum(len(group) * share for group, share in self.decoded.items())
+        done += sum(len(group) * -math.expm1(-times / _PASSES) for group, times in self.read.items())
+        self.told(done / self.total, name)
