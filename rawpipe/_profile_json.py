@@ -196,10 +196,14 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
         raise ProfileError('got noise that isn\'t ordered by ISO; expected {"800": {...}, ...}')
     if len({float(iso) for iso in noise}) < len(noise):
         raise ProfileError(f"got ISOs {', '.join(noise)}; expected each once")
-    aliases = content.get("aliases") or []
+    aliases = [] if content.get("aliases") is None else content["aliases"]
     if not isinstance(aliases, list) or not all(isinstance(one, str) for one in aliases):
         raise ProfileError(f"got aliases {aliases!r}; expected a list of names")
     tables = {name: _table(name, content.get(name)) for name in ("sensor", "across_iso", "provenance")}
+    if not isinstance(kind := tables["provenance"].get("kind", "measured"), str):
+        raise ProfileError(f"got provenance with kind {kind!r}; expected text")
+    if not isinstance(change := tables["across_iso"].get("dual_gain_iso"), int | float | None):
+        raise ProfileError(f"got across_iso with dual_gain_iso {change!r}; expected an ISO or null")
     return {
         "make": content["make"],
         "model": content["model"],
