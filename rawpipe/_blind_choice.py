@@ -37,6 +37,8 @@ _APART = 2.0  # standard errors by which a larger set may differ from a smaller 
 _ROUNDS = 2  # of finding the noise, and by it the smoothest patches
 _CLEAR = 3.5  # standard deviations that a patch keeps from where the counts end
 _POOLED = 15_000  # patches of each of several pictures
+_BELOW = 3.0  # standard errors by which a picture may show less noise than the others
+_SOUND = 1.0  # doubt below which a picture may say so
 
 # How much of the gain's error each symptom stands for, and how much of the symptom's own standard error is added to it.
 # Found on photographs of BSDS500, Urban100 and Kodak24, with and without grain of their own; see docs/benchmarks.md.
@@ -48,9 +50,15 @@ _STEEPEST = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """A fit, and the doubts about its gain: each a relative error."""
+    """A fit, and the doubts about its gain: each a relative error.
+
+    Args:
+        fit: the fit.
+        excess: how far the gain lies above that of another picture of the same camera and ISO, beyond its scatter.
+    """
 
     fit: Fit
+    excess: float = 0.0
 
     @cached_property
     def doubts(self) -> dict[str, float]:
@@ -70,6 +78,7 @@ class Verdict:
             "the noise differs between parts of the picture": _UNEVEN * spread,
             "the noise differs between sites": _SITES * math.sqrt(apart),
             "the noise doesn't grow with the level as photons' does, or few levels show it": _SLOPE * steep,
+            "another picture shows less noise": self.excess,
         }
 
     @cached_property
@@ -151,11 +160,18 @@ def together(verdicts: Sequence[Verdict], read2: tuple[float, float] | None, ran
 
     Pictures are added, those of least doubt first, as long as that lessens the doubt.
     """
-    order = sorted(range(len(verdicts)), key=lambda i: verdicts[i].doubt)
-    best, used = verdicts[order[0]], order[:1]
+    sound = [one.fit for one in verdicts if one.doubt < _SOUND]
+    highest = min((fit.gain * (1 + _BELOW * fit.gain_error) for fit in sound), default=math.inf)
+
+    def beside_others(fit: Fit) -> Verdict:
+        return Verdict(fit, max(fit.gain / highest - 1, 0.0))
+
+    alone = [beside_others(one.fit) for one in verdicts]
+    order = sorted(range(len(alone)), key=lambda i: alone[i].doubt)
+    best, used = alone[order[0]], order[:1]
     for i in order[1:]:
-        pools = [_thinned(verdicts[j].fit.pool) for j in (*used, i)]
-        verdict = Verdict(fit_pool(Pool.union(pools), best.fit.parameters, read2, range_dn))
+        pools = [_thinned(alone[j].fit.pool) for j in (*used, i)]
+        verdict = beside_others(fit_pool(Pool.union(pools), best.fit.parameters, read2, range_dn))
         if verdict.doubt < best.doubt:
             best, used = verdict, [*used, i]
     return best, np.array(used)

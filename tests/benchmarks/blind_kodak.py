@@ -62,7 +62,8 @@ def error(found: BlindNoise, truth: float) -> float:
     return float((found.model.gain_dn_per_e / truth - 1).abs().max())
 
 
-def table(images: Iterable[Path], prepare: Callable[[np.ndarray], np.ndarray]) -> str:
+def table(images: Iterable[Path], prepare: Callable[[np.ndarray], np.ndarray], together: int = 1) -> str:
+    """One row per ISO; `together` pictures are given to each estimate."""
     lights = [mosaic(path, prepare) for path in images]
     lines = [
         "| ISO | K, DN/e | error, median of all | called reliable | their error, median | worst | K in the interval |",
@@ -71,7 +72,8 @@ def table(images: Iterable[Path], prepare: Callable[[np.ndarray], np.ndarray]) -
     for iso in ISOS:
         noise = NoiseModel.virtual("SonyA7S2", iso=iso)
         truth = float(noise.gain_dn_per_e[0])
-        found = [measure_blind([noised(light, noise, 1000 * iso + i)]) for i, light in enumerate(lights)]
+        frames = [noised(light, noise, 1000 * iso + i) for i, light in enumerate(lights)]
+        found = [measure_blind(frames[i : i + together]) for i in range(0, len(frames), together)]
         errors = [error(one, truth) for one in found]
         trusted = [one for one in found if one.reliable]
         own = [error(one, truth) for one in trusted]
@@ -90,4 +92,5 @@ if __name__ == "__main__":
     if not files:
         sys.exit(f"no kodim*.png in {folder}; name the folder that holds them")
     print("Grain removed:\n\n" + table(files, without_grain))
+    print("\nGrain removed, four pictures together:\n\n" + table(files, without_grain, 4))
     print("\nAs they are:\n\n" + table(files, lambda picture: picture))
