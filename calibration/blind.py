@@ -26,7 +26,6 @@ class _Photograph:
 
     camera: tuple[Any, ...]
     iso: float | None
-    frame: Frame
     seen: tuple[Seen, ...]
     entry: Mapping[str, Any]
 
@@ -103,7 +102,6 @@ def _photographs(source: Path | Frame, name: str, stated: Mapping[str, Any]) -> 
         yield _Photograph(
             camera=(make, model, shot.serial, cfa, shot.bits, (bottom - top, right - left), shot.active_area),
             iso=iso,
-            frame=frame,
             seen=tuple(look(frame)),
             entry={"name": name, "sha256": digest, "role": "photograph", "iso": iso, "exposure_s": shot.exposure_s},
         )
