@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from rawpipe import CameraProfile, Quantity
+from rawpipe import CameraProfile, Frame, Noise, Quantity, Space
+from rawpipe.testing import check_noise
 
 ProfileMaker = Callable[..., CameraProfile]
+
+
+@dataclass(frozen=True)
+class Claiming:
+    """A stage whose result claims another noise than it has: what `check_noise` must see."""
+
+    stage: Any
+    times: float
+
+    @property
+    def takes(self) -> Space:
+        space: Space = self.stage.takes
+        return space
+
+    gives, halo, grid, sees_pixels = None, None, 2, True
+
+    def measure(self, frame: Frame, /) -> Claiming:
+        return replace(self, stage=self.stage.measure(frame))
+
+    def __call__(self, frame: Frame, /) -> Frame:
+        result: Frame = self.stage(frame)
+        assert result.noise is not None
+        return replace(result, noise=result.noise.scaled(torch.tensor(self.times)))
+
+
+@pytest.fixture
+def noise_is_right() -> Callable[..., None]:
+    """Holds a stage to the law of noise, and shows that the law would see noise twice or half as large."""
+
+    def check(stage: Any, tolerance: float = 0.06, noises: Sequence[Noise] = ()) -> None:
+        check_noise(stage, tolerance, noises=noises)
+        for times in (0.5, 2.0):
+            for noise in noises or (None,):
+                with pytest.raises(AssertionError, match="noise is propagated"):
+                    check_noise(Claiming(stage, times), tolerance, noises=() if noise is None else (noise,))
+
+    return check
 
 
 @pytest.fixture(autouse=True)

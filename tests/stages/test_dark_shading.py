@@ -14,7 +14,7 @@ import torch
 from rawpipe import CameraProfile, Frame, Pipeline, PipelineError, ProfileError, RawpipeWarning, Space, StageError
 from rawpipe._on_sensor import SiteMap
 from rawpipe.stages import BlackLevel, DarkShading, WhiteBalance
-from rawpipe.testing import check_stage, synthetic_frame
+from rawpipe.testing import NOISE_SIZE, check_stage, synthetic_frame
 
 ProfileMaker = Callable[..., CameraProfile]
 
@@ -145,6 +145,10 @@ def test_edited_numbers_are_refused(profile_of: ProfileMaker, tmp_path: Path) ->
 def test_laws_with_a_profile(profile_of: ProfileMaker, profiles: Path) -> None:
     profile_of().write(profiles / "mine.json")
     check_stage(DarkShading())
+
+
+def test_the_law_of_noise_with_a_profile(profile_of: ProfileMaker, noise_is_right: Callable[..., None]) -> None:
+    noise_is_right(DarkShading(profile_of(NOISE_SIZE, "GRBG")))
 
 
 @pytest.mark.parametrize("cfa", ["RGGB", "GBRG"])

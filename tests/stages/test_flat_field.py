@@ -16,7 +16,7 @@ from rawpipe._on_sensor import SiteMap
 from rawpipe.calibration.shading import smooth_map
 from rawpipe.calibration.simulation import SimulatedSensor
 from rawpipe.stages import FlatField
-from rawpipe.testing import check_stage, synthetic_frame
+from rawpipe.testing import NOISE_SIZE, check_stage, synthetic_frame
 
 ProfileMaker = Callable[..., CameraProfile]
 NOISE = Noise(torch.full((4,), 2e-4), torch.full((4,), 6e-3), torch.full((4,), 3e-3))
@@ -116,6 +116,10 @@ def test_maps_that_cannot_be_are_refused(profile_of: ProfileMaker, maps: dict[st
 def test_laws_with_a_profile(profile_of: ProfileMaker, profiles: Path) -> None:
     profile_of().write(profiles / "mine.json")
     check_stage(FlatField())
+
+
+def test_the_law_of_noise_with_a_profile(profile_of: ProfileMaker, noise_is_right: Callable[..., None]) -> None:
+    noise_is_right(FlatField(profile_of(NOISE_SIZE, "GRBG")))
 
 
 @pytest.mark.parametrize("cfa", ["RGGB", "GBRG"])

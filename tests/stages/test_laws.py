@@ -64,7 +64,7 @@ def check(stage: Stage) -> None:
         how["tile_tolerance"] = 3e-7
     if isinstance(stage, RowNoise | NoiseCalibration):
         # What RowNoise leaves of pure row noise are a few slow waves: too few draws for a variance. NoiseCalibration
-        # says what it finds, not what the test put in.
+        # says what it finds, not what is put in here. Their own tests put in what they can be held to.
         how["noise_tolerance"] = float("inf")
     if isinstance(stage, Enhance):
         # Running sums start at the tile's edge. What is left is smooth: few independent draws, most of all of rows.

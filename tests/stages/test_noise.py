@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from rawpipe import CameraProfile, Frame, NoiseModel, Pipeline, ProfileError, RawpipeWarning, Space, StageError, bayer
+from rawpipe import (
+    CameraProfile,
+    Frame,
+    Noise,
+    NoiseModel,
+    Pipeline,
+    ProfileError,
+    RawpipeWarning,
+    Space,
+    StageError,
+    bayer,
+)
 from rawpipe.stages import BlackLevel, Exposure, NoiseCalibration, WhiteBalance
 from rawpipe.stages.noise import sources
 from rawpipe.testing import synthetic_frame
@@ -63,6 +74,21 @@ def test_what_it_says_is_the_noise_that_is_there() -> None:
         got = float(bayer.view(result.data - truth.data, "GRBG", site).var())
         said = float(result.noise.variance(bayer.view(truth.data, "GRBG", site).mean().expand(4))[site])
         assert got == pytest.approx(said, rel=0.03)
+
+
+@pytest.mark.parametrize("row", [0.0, 2e-3])
+def test_the_law_of_noise_for_a_model(row: float, noise_is_right: Callable[..., None]) -> None:
+    noise = Noise(
+        torch.tensor([2e-4, 3e-4, 3.5e-4, 4e-4]), torch.tensor([6e-3, 5e-3, 4e-3, 3e-3]), torch.full((4,), row)
+    )
+    scale = float(synthetic_frame().shot.scale_dn)
+    model = NoiseModel(
+        gain_dn_per_e=noise.shot * scale,
+        read_sigma_dn=noise.read * scale,
+        row_sigma_dn=row * scale,
+        quantisation_step_dn=1.0,
+    )
+    noise_is_right(NoiseCalibration(model), 0.03, (noise,))
 
 
 def test_auto_takes_the_profile_then_the_tag_then_the_picture(

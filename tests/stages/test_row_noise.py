@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -77,6 +78,28 @@ def test_what_the_picture_leaves_is_what_the_frame_says(row: float, seed: int) -
     assert left < 0.55 * row
     assert result.noise is not None
     assert result.noise.row.tolist() == pytest.approx([left] * 4, rel=0.2)
+
+
+@pytest.mark.parametrize("source", ["masked", "picture"])
+@pytest.mark.parametrize("row", [4.0, 12.0, 40.0])
+def test_all_that_is_left_over_many_rows_is_what_the_frame_says(source: str, row: float) -> None:
+    """Row offsets and whole pixels, in a frame that is tall enough to tell an error of a tenth."""
+    size, signal = (6144, 192), 400.0
+    frame, offsets = sensor(size=size, row=row, columns=48)
+    result = RowNoise(source)(replace(frame, noise=noise(row)))
+    assert result.noise is not None
+    off = result.data.double() - bayer.spread(frame.black + signal, "GRBG", *size)
+    left = float((removed(frame, result) - offsets).var())
+    assert left == pytest.approx(float(result.noise.row[0]) ** 2, rel=0.12)
+    assert left < 0.5 * row**2
+    for site in range(4):
+        said = float(result.noise.variance(torch.full((4,), signal))[site])
+        assert float(bayer.view(off, "GRBG", site).var()) == pytest.approx(said, rel=0.03)
+
+
+def test_the_law_of_noise_for_rows_in_noise(noise_is_right: Callable[..., None]) -> None:
+    levels = [torch.full((4,), value) for value in (2e-4, 2e-3, 4e-3)]
+    noise_is_right(RowNoise("picture"), 0.03, (Noise(*levels),))
 
 
 def test_auto_takes_the_border_where_it_is_wide_enough_and_else_the_picture() -> None:
