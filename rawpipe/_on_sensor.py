@@ -158,26 +158,26 @@ def digest(*maps: Tensor) -> str:
     return hashlib.sha256(b"".join(one.contiguous().numpy().tobytes() for one in maps)).hexdigest()[:12]
 
 
-def check_same_counts(frame: Frame, saturations_dn: Sequence[float], camera: str) -> None:
+def check_same_counts(frame: Frame, known_dn: Sequence[float], camera: str) -> None:
     """See that a profile's counts can be the frame's.
 
     Args:
         frame: the frame, whose counts go from black to white.
-        saturations_dn: counts from black to saturation that the profile knows, of one ISO or of several.
+        known_dn: counts from black to saturation that the profile knows, of one ISO or of several.
         camera: what the profile is of.
 
     Raises:
         ProfileError: they are of another bit depth.
     """
     range_dn = float((frame.shot.white - frame.pedestal.cpu()).min())
-    if saturations_dn and not min(saturations_dn) / _OTHER_DEPTH < range_dn < max(saturations_dn) * _OTHER_DEPTH:
+    if known_dn and not min(known_dn) / _OTHER_DEPTH < range_dn < max(known_dn) * _OTHER_DEPTH:
         raise ProfileError(
             f"got a frame of {range_dn:g} DN from black to white; the profile of {camera or 'the camera'} is of "
-            f"{max(saturations_dn):g} DN: counts of another bit depth. Make one of such files with `rawpipe calibrate`"
+            f"{max(known_dn):g} DN: counts of another bit depth. Make one of such files with `rawpipe calibrate`"
         )
 
 
-def _saturations_dn(profile: CameraProfile) -> list[float]:
+def saturations_dn(profile: CameraProfile) -> list[float]:
     """Counts from black to saturation at each ISO; of the bit depth where none was measured."""
     known = [numbers["saturation_dn"].value for numbers in profile.noise.values() if "saturation_dn" in numbers]
     lowest = [min(value) if isinstance(value, tuple) else value for value in known if value is not None]
@@ -205,4 +205,4 @@ def check_same_sensor(profile: CameraProfile, frame: Frame) -> None:
     phase = bayer.rephase(str(frame.cfa), top - y, left - x)
     if phase != profile.cfa:
         raise ProfileError(f"got a picture of phase {phase}; the profile of {profile.name} is of {profile.cfa}")
-    check_same_counts(frame, _saturations_dn(profile), profile.name)
+    check_same_counts(frame, saturations_dn(profile), profile.name)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from rawpipe import Frame, RawpipeWarning, Space, StageError, bayer
+from rawpipe import CameraProfile, Frame, ProfileError, RawpipeWarning, Space, StageError, bayer
 from rawpipe._errors import unknown
+from rawpipe._from_profile import NONE, checked, use
+from rawpipe._on_sensor import check_same_counts, saturations_dn
 
-SOURCES = ("tag", "masked")
+SOURCES = ("tag", "masked", "profile")
 _MARGIN = 8  # columns and rows next to the picture or the sensor's edge that light and readout disturb
 
 
@@ -24,18 +27,25 @@ class BlackLevel:
     Takes: SENSOR, (..., H, W), DN. Gives: MOSAIC, black = 0, saturation = 1.
 
     Args:
-        source: "tag", the level the file states, with its additions per row and column; or "masked", the mean of the
-            optically black pixels per site, three-sigma clipped.
+        source: "tag", the level the file states, with its additions per row and column; "masked", the mean of the
+            optically black pixels per site, three-sigma clipped; or "profile", what darks of the camera had at this
+            ISO, between measured ones along log ISO.
         black: your own level in DN, one number or one per site R, Gr, Gb, B; it wins over `source`.
         area: top, left, bottom, right of the masked pixels in the whole sensor, for files that don't say.
+        profile: for "profile": "auto", the camera's own; the path of one; or a `CameraProfile`.
+        found: what was used of it, written by `measure`.
 
     Raises:
+        ProfileError: the profile is asked for, and there is none, its black wasn't measured from darks, it doesn't
+            reach the ISO, or its counts are of another bit depth.
         StageError: a masked area is asked for and there is none, or black is above white.
     """
 
     source: str = "tag"
     black: tuple[float, ...] | float | None = None
     area: tuple[int, int, int, int] | None = None
+    profile: CameraProfile | str = "auto"
+    found: str = ""
     _levels: Tensor | None = field(default=None, repr=False, compare=False)
     _rows: Tensor | None = field(default=None, repr=False, compare=False)
     _columns: Tensor | None = field(default=None, repr=False, compare=False)
@@ -53,6 +63,7 @@ class BlackLevel:
             raise StageError(f"got black {self.black!r}; expected one number, or a tuple of four: R, Gr, Gb, B")
         if self.area is not None and not (isinstance(self.area, tuple) and len(self.area) == 4):
             raise StageError(f"got area {self.area!r}; expected top, left, bottom, right in a tuple")
+        object.__setattr__(self, "profile", checked(self.profile))
 
     @property
     def sees_pixels(self) -> bool:
@@ -60,12 +71,14 @@ class BlackLevel:
         return self.source == "masked" and self.black is None
 
     def measure(self, frame: Frame, /) -> BlackLevel:
-        """Find the levels: in the tags, or in the masked pixels of the whole sensor."""
-        shot, rows, columns = frame.shot, None, None
+        """Find the levels: in the tags, in the masked pixels of the whole sensor, or in the camera's profile."""
+        shot, rows, columns, profile, found = frame.shot, None, None, self.profile, self.found
         if self.black is not None:
             black = torch.tensor(self.black).expand(4)
         elif self.source == "masked":
             black = masked_black(frame, self.area)
+        elif self.source == "profile":
+            black, profile, found = profile_black(self.profile, frame)
         else:
             black, rows, columns = frame.black.cpu(), shot.black_rows, shot.black_columns
         if not (frame.white.cpu() > black).all():
@@ -75,6 +88,8 @@ class BlackLevel:
         return replace(
             self,
             black=None if self.black is None and self.source == "tag" else tuple(black.tolist()),
+            profile=profile,
+            found=found,
             _levels=black.to(frame.device),
             _rows=None if rows is None else _whole(rows, shot.active_area[0], shot.size[0]).to(frame.device),
             _columns=None if columns is None else _whole(columns, shot.active_area[1], shot.size[1]).to(frame.device),
@@ -135,6 +150,47 @@ def masked_black(frame: Frame, area: tuple[int, int, int, int] | None = None) ->
         for site in range(4):
             samples[site].append(bayer.view(sensor[..., top:bottom, left:right], phase, site).cpu().double().flatten())
     return torch.stack([_clipped_mean(torch.cat(of_site)) for of_site in samples]).float()
+
+
+def profile_black(profile: CameraProfile | str, frame: Frame) -> tuple[Tensor, CameraProfile | str, str]:
+    """Black per site R, Gr, Gb, B (4) in DN that a profile holds for the frame's ISO; what to note of the profile."""
+    if profile == "auto":
+        profile = CameraProfile.find(frame.shot.make, frame.shot.model, frame.shot.serial)
+    black, used, found = use(profile, frame, lambda profile: _black_at(profile, frame))
+    if black is None:
+        raise ProfileError('got profile "none"; expected one made with `rawpipe calibrate`, or BlackLevel("tag")')
+    return black, used if isinstance(used, str) else NONE, found  # the history holds the levels themselves
+
+
+def _black_at(profile: CameraProfile, frame: Frame) -> tuple[Tensor, str]:
+    """Black at the frame's ISO, and what it is."""
+    iso, isos = frame.shot.iso, profile.isos
+    if iso is None or not isos or not isos[0] <= iso <= isos[-1]:
+        raise ProfileError(
+            f"got {'a frame that does not say its ISO' if iso is None else f'ISO {iso:g}'}; the profile of "
+            f"{profile.name} holds {', '.join(f'{one:g}' for one in isos) or 'none'}: add darks at that ISO and run "
+            "`rawpipe calibrate` again, or give BlackLevel(black=...)"
+        )
+    check_same_counts(frame, saturations_dn(profile), profile.name)
+    low, high = max(one for one in isos if one <= iso), min(one for one in isos if one >= iso)
+    first, last = (_measured_black(profile, one) for one in (low, high))
+    part = math.log(iso / low) / math.log(high / low) if low != high else 0.0
+    between = f" interpolated between {low:g} and {high:g}" if low != high else ""
+    return torch.lerp(first, last, part).float(), f"profile of {profile.name}, ISO {iso:g}{between}"
+
+
+def _measured_black(profile: CameraProfile, iso: float) -> Tensor:
+    """Black at an ISO of the profile, if darks gave it (4)."""
+    black = profile.quantities(iso).get("black_dn")
+    if black is None or black.value is None or (not black.reliable and not black.n):
+        why = "it wasn't measured" if black is None or black.why is None else black.why
+        raise ProfileError(
+            f"the profile of {profile.name} has no measured black at ISO {iso:g}: {why}; add darks and run "
+            "`rawpipe calibrate` again"
+        )
+    if not black.reliable:
+        warnings.warn(f"black at ISO {iso:g} of the profile of {profile.name}: {black.why}", RawpipeWarning, 4)
+    return torch.tensor(black.value, dtype=torch.float64).expand(4)
 
 
 def _clipped_mean(values: Tensor) -> Tensor:

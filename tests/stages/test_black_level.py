@@ -7,9 +7,20 @@ from typing import Any
 import pytest
 import torch
 
-from rawpipe import Frame, Noise, Pipeline, RawpipeWarning, Space, StageError, bayer
+from rawpipe import (
+    CameraProfile,
+    Frame,
+    Noise,
+    Pipeline,
+    ProfileError,
+    Quantity,
+    RawpipeWarning,
+    Space,
+    StageError,
+    bayer,
+)
 from rawpipe.stages import BlackLevel, Identity
-from rawpipe.testing import synthetic_frame
+from rawpipe.testing import check_noise, synthetic_frame
 
 phases = pytest.mark.parametrize("cfa", bayer.PHASES)
 
@@ -193,7 +204,7 @@ def test_what_cannot_be_found_is_said(stage: BlackLevel, change: Any, message: s
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"source": "optical"}, "got source 'optical'; expected one of tag, masked"),
+        ({"source": "optical"}, "got source 'optical'; expected one of tag, masked, profile"),
         ({"black": (1.0, 2.0)}, r"got black \(1.0, 2.0\); expected one number, or a tuple of four"),
         ({"black": "dark"}, "got black 'dark'"),
         ({"area": (1, 2)}, r"got area \(1, 2\); expected top, left, bottom, right"),
@@ -211,3 +222,98 @@ def test_the_550ds_masked_border_is_darker_than_its_tag(data: Path) -> None:
     assert isinstance(black, tuple)
     assert frame.black.tolist() == [2056] * 4
     assert sum(black) / 4 == pytest.approx(2048.9, abs=0.3)
+
+
+# The camera's profile
+
+
+def with_black(profile_of: Any, **given: Quantity) -> CameraProfile:
+    """Black by ISO, "at_800" -> "800"."""
+    profile: CameraProfile = profile_of()
+    noise = {
+        iso: {**numbers, **({"black_dn": q} if (q := given.get(f"at_{iso}")) else {})}
+        for iso, numbers in profile.noise.items()
+    }
+    return replace(profile, noise=noise)
+
+
+def tagged(black: float = 2056.0, true: float = 2047.3, iso: float = 800) -> Frame:
+    """A dark frame of a sensor whose tag states another black than it has."""
+    frame = synthetic_frame(Space.SENSOR)
+    level = torch.full((4,), black)
+    data = true + 3 * torch.randn(frame.data.shape, generator=torch.Generator().manual_seed(0))
+    shot = replace(frame.shot, black=level, iso=iso, sensor=None)
+    return replace(frame, data=data.round(), black=level, pedestal=level, shot=shot)
+
+
+TRUE = Quantity((2047.3, 2047.4, 2047.2, 2047.3), None, 1000)
+
+
+def test_the_black_of_the_profile_is_the_sensors_where_the_tag_is_not(profile_of: Any) -> None:
+    frame, profile = tagged(), with_black(profile_of, at_800=TRUE)
+    scale = float(frame.white[0]) - 2047.3
+    assert abs(float(BlackLevel("profile", profile=profile)(frame).data.mean()) * scale) < 0.4
+    assert float(BlackLevel()(frame).data.mean()) * scale == pytest.approx(-8.7, abs=0.4)
+    assert BlackLevel("profile", profile=profile).measure(frame).black == pytest.approx(TRUE.value)
+
+
+def test_black_between_measured_isos_is_interpolated_along_log_iso(profile_of: Any) -> None:
+    profile = with_black(profile_of, at_800=Quantity(2047.0, None, 9), at_1600=Quantity(2051.0, None, 9))
+    stage = BlackLevel("profile", profile=profile).measure(tagged(iso=800 * 2**0.25))
+    assert stage.black == pytest.approx((2048.0,) * 4)
+    assert stage.found == "profile of Rawpipe Synthetic, ISO 951.366 interpolated between 800 and 1600".replace(
+        "951.366", f"{800 * 2**0.25:g}"
+    )
+
+
+def test_the_profiles_black_is_in_the_history_and_replays_without_the_profile(profile_of: Any, profiles: Path) -> None:
+    frame, path = tagged(), profiles / "mine.json"
+    with_black(profile_of, at_800=TRUE).write(path)
+    once = Pipeline([BlackLevel("profile")])(frame)
+    assert once.history[0].parameters["found"] == "profile of Rawpipe Synthetic, ISO 800"
+    path.unlink()
+    for again in (
+        Pipeline.from_history(once.history),
+        Pipeline.from_recipe(Pipeline.from_history(once.history).recipe()),
+    ):
+        assert again(frame).data.equal(once.data)
+    given = Pipeline([BlackLevel("profile", profile=with_black(profile_of, at_800=TRUE))])(frame)
+    again = Pipeline.from_recipe(Pipeline.from_history(given.history).recipe())
+    assert again(frame).data.equal(given.data)
+
+
+def test_a_black_that_no_profile_measured_is_an_error_that_names_the_command(profile_of: Any) -> None:
+    with pytest.raises(ProfileError, match="rawpipe calibrate"):
+        BlackLevel("profile")(tagged())
+    stated = Quantity((2056.0,) * 4, None, 0, False, "as the files state it: no darks")
+    for profile, message in (
+        (profile_of(), r"no measured black at ISO 800: it wasn't measured.*rawpipe calibrate"),
+        (
+            with_black(profile_of, at_800=stated),
+            r"no measured black at ISO 800: as the files state it.*rawpipe calibrate",
+        ),
+        (replace(profile_of(), noise={}), r"got ISO 800.*holds none.*rawpipe calibrate"),
+        ("none", "rawpipe calibrate"),
+    ):
+        with pytest.raises(ProfileError, match=message):
+            BlackLevel("profile", profile=profile)(tagged())
+    measured = with_black(profile_of, at_800=TRUE)
+    frame = tagged()
+    with pytest.raises(ProfileError, match="does not say its ISO"):
+        BlackLevel("profile", profile=measured)(replace(frame, shot=replace(frame.shot, iso=None)))
+    with pytest.raises(ProfileError, match=r"ISO 6400.*holds 400, 800, 1600"):
+        BlackLevel("profile", profile=measured)(tagged(iso=6400))
+    with pytest.raises(ProfileError, match="another bit depth"):
+        BlackLevel("profile", profile=measured)(replace(frame, shot=replace(frame.shot, white=frame.white / 4 + 2000)))
+
+
+def test_a_black_of_one_dark_frame_is_warned_about(profile_of: Any) -> None:
+    profile = with_black(profile_of, at_800=Quantity((2047.0,) * 4, None, 100, False, "one dark frame"))
+    with pytest.warns(RawpipeWarning, match="black at ISO 800 of the profile of Rawpipe Synthetic: one dark frame"):
+        BlackLevel("profile", profile=profile)(tagged())
+
+
+def test_laws_with_a_profile(profile_of: Any) -> None:
+    black = Quantity((512.5, 516.5, 520.5, 508.5), None, 100)
+    profile = with_black(profile_of, at_800=black)
+    check_noise(BlackLevel("profile", profile=profile))
