@@ -87,6 +87,17 @@ def test_the_noise_that_is_left_on_a_flat_field_is_what_the_frame_says(level: fl
         assert said < 0.2 * float(frame.noise.variance(plane.mean().expand(4))[site])
 
 
+@pytest.mark.parametrize("row", [0.0, 2.0, 6.0])
+def test_sites_of_the_same_noise_are_left_with_the_same(row: float) -> None:
+    frame = noisy(torch.full((64, 64), 100.0), "GBRG", replace(MODEL, row_sigma_dn=torch.tensor(row)))
+    left = Enhance()(frame).noise
+    assert left is not None
+    for values in (left.read, left.row, left.shot):
+        assert float(values.max() - values.min()) <= 0.03 * float(values.mean())
+    assert (left.read > 0).all()
+    assert bool((left.row > 0).all()) == (row > 0)
+
+
 def test_behind_white_balance_the_result_is_the_same() -> None:
     truth, balance = scene((96, 128)), WhiteBalance(gains=(2.0, 1.0, 1.5))
     frame = noisy(truth)
