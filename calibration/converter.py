@@ -18,10 +18,10 @@ _PILED, _PILE_PIXELS = 1e-4, 20  # share and number of a site's pixels at one co
 _PILE_RATIO = 4  # and how many times as many as at any of the counts below
 
 
-def count_step(captures: Sequence[Mosaics]) -> Quantity:
+def count_step(darks: Sequence[Mosaics], flats: Sequence[Mosaics] = ()) -> Quantity:
     """The step between counts, from the comb in their histogram: a 12-bit signal in a 14-bit file has step 4."""
-    some = [_sample(mosaics) for mosaics in captures]
-    counts = np.concatenate([own for one in some for own in one])
+    dark = [own for mosaics in darks for own in _sample(mosaics)]
+    counts = np.concatenate([*dark, *(own for mosaics in flats for own in _sample(mosaics))])
     codes, pixels = np.unique(counts, return_counts=True)
     clear = codes[pixels > 1e-4 * counts.size]
     if len(clear) < _CLEAR_CODES:
@@ -31,7 +31,7 @@ def count_step(captures: Sequence[Mosaics]) -> Quantity:
         phases = np.bincount(counts % step, minlength=step)
         if phases.max() >= _ON_THE_COMB * counts.size:
             return Quantity(float(step), (float(step), float(step)), counts.size)
-    gaps = max(_gaps(own) for one in some for own in one)
+    gaps = max(map(_gaps, dark), default=0.0)  # in light, single electrons may leave gaps
     if gaps > 0.05:
         why = f"{gaps:.0%} of the counts in use never occur: the camera scaled them by a number that isn't whole"
         return Quantity(1.0, None, counts.size, False, why)

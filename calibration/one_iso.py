@@ -70,7 +70,7 @@ class IsoResult:
 def measure_iso(captures: IsoCaptures, done: Callable[[str], None] = lambda _: None) -> IsoResult:
     """Measure one ISO; `done` is called with a word after each part."""
     all_mosaics = [*captures.darks.values(), *(mosaics for mosaics, _ in captures.flats)]
-    step = count_step(all_mosaics)
+    step = count_step(list(captures.darks.values()), [mosaics for mosaics, _ in captures.flats])
     size = float(step.value) if isinstance(step.value, float) else 1.0
     doubt = captures.dark_doubt or (None if step.reliable else f"the converter's step isn't known: {step.why}")
     darks: dict[float, Darks] = {}

@@ -212,9 +212,7 @@ def _gain(lines: Sequence[_Line], points: Sequence[Level], held_out: Quantity, n
         )
     dark = [name for name, line in zip(bayer.SITES, lines, strict=True) if line.gain <= 1.96 * line.error]
     if dark:
-        return Quantity.missing(
-            f"{', '.join(dark)} got too little light; add flats in which every site has some"
-        )
+        return Quantity.missing(f"{', '.join(dark)} got too little light; add flats in which every site has some")
     ends = tuple((line.gain - 1.96 * line.error, line.gain + 1.96 * line.error) for line in lines)
     reasons = [
         None if darks else "no dark frames: black and read noise were taken from the file and the flats; add darks",

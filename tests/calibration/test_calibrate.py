@@ -247,3 +247,10 @@ def test_one_line_through_a_change_of_gain_is_doubted():
     line = compare_isos([made_up(iso, iso / 200, read(iso)) for iso in isos])["ln_read_sigma_dn_against_ln_gain"]
     assert not line["reliable"]
     assert "ISO 800" in line["why"]
+
+
+def test_single_electrons_are_no_step_and_no_scaling():
+    sensor = SimulatedSensor(seed=4, gain_dn_per_e=16, read_sigma_dn=1.2, bits=12, black_dn=256, size=SIZE, cfa="GRBG")
+    found = measure_iso(captures_of(sensor, 100, levels=(60, 200, 800, 2500))).numbers
+    assert found["quantisation_step_dn"].value == 1 and found["quantisation_step_dn"].reliable
+    assert found["read_sigma_dn"].reliable
