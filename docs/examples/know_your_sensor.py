@@ -1,6 +1,6 @@
 """Calibrate a (simulated) camera, develop with its profile, and make a clean picture noisy as that camera would.
 
-    python know_your_sensor.py FOLDER
+python know_your_sensor.py FOLDER
 """
 
 import sys
