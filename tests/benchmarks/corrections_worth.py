@@ -99,6 +99,7 @@ def steps(camera: CameraProfile) -> dict[str, list[Stage]]:
     found["flat field, Enhance"] = [known, level, flat, Enhance()]
     found["flat field, dark shading, Enhance"] = [known, level, dark, flat, Enhance()]
     found["all, Enhance"] = [known, level, dark, RowNoise("masked"), flat, Enhance()]
+    found["all, Enhance before the flat field"] = [known, level, dark, RowNoise("masked"), Enhance(), flat]
     return found
 
 
