@@ -74,8 +74,8 @@ class Enhance:
         """Get the model ready for the frame's noise, and try what it leaves."""
         if frame.noise is None:
             raise StageError(
-                "got a frame that doesn't know its noise; put NoiseCalibration() before Enhance, or give noise=... "
-                "when you make the frame"
+                "got a frame that doesn't know its noise; put NoiseCalibration() before Enhance (if it is there, its "
+                "`source` in the history says why it found none), or give noise=... when you make the frame"
             )
         run = partial(_blended, self.enhancer.prepared(frame.noise), float(self.strength))
         return replace(self, _run=run, _left=left(run, frame.noise, frame.white - frame.black))
