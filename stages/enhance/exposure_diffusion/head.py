@@ -19,12 +19,14 @@ class Estimate(NamedTuple):
         mask: share of the direct prediction (n, 1, h, w); None without the head.
         direct: the picture predicted directly, not clipped; None without the head.
         residual: the state plus the predicted residual, clipped; None without the head.
+        raw_residual: the same, not clipped.
     """
 
     clean: Tensor
     mask: Tensor | None = None
     direct: Tensor | None = None
     residual: Tensor | None = None
+    raw_residual: Tensor | None = None
 
 
 def adaptive(output: Tensor, state: Tensor) -> Estimate:
@@ -35,8 +37,9 @@ def adaptive(output: Tensor, state: Tensor) -> Estimate:
         state: current picture x (n, 4, h, w).
     """
     mask, direct = output[:, :1].sigmoid(), output[:, 1:5]
-    residual = (output[:, 5:] + state).clamp(0, 1)
-    return Estimate(mask * direct.clamp(0, 1) + (1 - mask) * residual, mask, direct, residual)
+    raw = output[:, 5:] + state
+    residual = raw.clamp(0, 1)
+    return Estimate(mask * direct.clamp(0, 1) + (1 - mask) * residual, mask, direct, residual, raw)
 
 
 def plain(output: Tensor) -> Estimate:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
 
-Network = Callable[[Tensor], Estimate]
 Draw = Callable[[Tensor, int], Tensor]
 
 PHOTON_UNIT = 15583.0
@@ -52,41 +51,65 @@ def mean_field(mean: Tensor, _: int) -> Tensor:
     return mean
 
 
-def expose(
-    network: Network,
+def next_state(
     dim: Tensor,
-    ratio: Tensor,
-    photons: Tensor,
+    state: Tensor,
+    clean: Tensor,
+    shot: Tensor,
+    here: Tensor,
+    following: Tensor,
+    draw: Draw = mean_field,
+    index: int = 0,
+    markov: bool = False,
+) -> Tensor:
+    """The picture after a longer exposure, at the same brightness.
+
+    The estimate says how many photons come in meanwhile. They are added to the input, as in the published code, or
+    with `markov` to the last state, as in the paper's q(x_t-1 | x_t).
+
+    Args:
+        dim: the input (n, 4, h, w).
+        state: the picture now.
+        clean: estimate of the clean picture.
+        shot: r K / S: brightness of one electron of the input's exposure.
+        here: the state's multiplier, lambda_i.
+        following: the next one, lambda_i+1.
+        draw: photons from their expected number and the step's index.
+        index: i.
+        markov: see above.
+    """
+    base, held = (state, here) if markov else (dim, torch.ones_like(here))
+    collected = draw((following - held) / shot * clean.clamp(0, 1), index)
+    return (held * base + shot * collected) / following
+
+
+def expose(
+    estimate: Callable[[Tensor, Tensor], Estimate],
+    dim: Tensor,
+    shot: Tensor,
     multipliers: Sequence[Tensor],
     draw: Draw = mean_field,
     *,
-    with_origin: bool = False,
+    markov: bool = False,
     corrected: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Estimate]:
-    """The published process: every step's estimate of the clean picture, the last one the result.
-
-    A step shows the network the picture and how many photons it holds; the estimate gives the photons that a longer
-    exposure would add, and the next state is the input with these, at the same brightness.
+    """Every step's estimate of the clean picture, the last one the result.
 
     Args:
-        network: estimates the clean picture from the input channels (n, 8 or 12, h, w).
+        estimate: the network: of a state (n, 4, h, w) and its multiplier an estimate.
         dim: the input at reference brightness (n, 4, h, w).
-        ratio: r (n, 1, 1, 1).
-        photons: S / K: electrons at saturation of the input's exposure (n, 1, 1, 1).
+        shot: r K / S: brightness of one electron of the input's exposure (n, 1 or 4, 1, 1).
         multipliers: 1 = lambda_0 < ... < r, each (n, 1, 1, 1) or a scalar; the last is not shown to the network.
         draw: photons from their expected number and the step's index.
-        with_origin: whether the network also sees the input at every step.
+        markov: whether a step starts from the last state or from the input.
         corrected: applied to every estimate; the published evaluation scales it to the reference here.
     """
     state, estimates = dim, []
-    for i, multiplier in enumerate(multipliers[:-1]):
-        channels = [state, state * (multiplier / ratio * photons / PHOTON_UNIT)]
-        estimate = network(torch.cat([*channels, dim] if with_origin else channels, 1))
+    for i, here in enumerate(multipliers[:-1]):
+        found = estimate(state, here)
         if corrected is not None:
-            estimate = estimate._replace(clean=corrected(estimate.clean))
-        estimates.append(estimate)
-        following = multipliers[i + 1]
-        expected = photons / ratio * (following - 1) * estimate.clean.clamp(0, 1)
-        collected = draw(expected, i)
-        state = (dim.clamp(0, 1) + ratio / photons * collected) / following
+            found = found._replace(clean=corrected(found.clean))
+        estimates.append(found)
+        if i + 2 < len(multipliers):
+            state = next_state(dim, state, found.clean, shot, here, multipliers[i + 1], draw, i, markov)
     return estimates

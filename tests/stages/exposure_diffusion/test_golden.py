@@ -16,6 +16,7 @@ from rawpipe.stages.enhance.exposure_diffusion.loss import (
     parts_loss,
     poisson_divergence,
 )
+from rawpipe.stages.enhance.exposure_diffusion.model import Design, Light
 from rawpipe.stages.enhance.exposure_diffusion.nafnet import NAFNet
 from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.unet import UNet
@@ -104,20 +105,21 @@ def test_the_process_gives_the_reference_pictures_at_every_step(loop, folder, we
         multipliers = schedule(ratio, int(steps[2:]) + 1)
         if f"lambda_{steps}" in stored:
             np.testing.assert_allclose(multipliers, stored[f"lambda_{steps}"])
+        design = Design(origin=flavour == "eld", sigma=False)
+        dim, shot = doubles(stored["input"]), per_picture(ratio * gain / S)
+        light = Light(per_picture(ratio), shot, torch.zeros_like(shot))
         seen = []
 
-        def estimated(channels):
-            seen.append(channels)
-            return adaptive(net(channels), channels[:, :4])
+        def estimated(state, multiplier):
+            seen.append(design.channels(state, multiplier, dim, light))
+            return adaptive(net(seen[-1]), state)
 
         got = expose(
             estimated,
-            doubles(stored["input"]),
-            per_picture(ratio),
-            per_picture(S / gain),
+            dim,
+            shot,
             multipliers,
             mean_field if photons == "meanfield" else floor_poisson,
-            with_origin=flavour == "eld",
             corrected=(lambda y: brightness_matched(y, target)) if corrector == "gtcorr" else None,
         )
         torch.testing.assert_close(
@@ -142,11 +144,13 @@ def test_the_loss_and_its_gradients_are_the_reference_ones(batch, folder, weight
     if batch == "bs2":
         dim, clean = torch.cat([dim, dim.flip(2)]), torch.cat([clean, clean.flip(2)])
     step_weights = StepWeights(3).double()
+    design, ratio = Design(origin=False, sigma=False), per_picture(*ratios)
+    shot = ratio * per_picture(*gains) / S
+    light = Light(ratio, shot, torch.zeros_like(shot))
     got = expose(
-        lambda channels: adaptive(net(channels), channels[:, :4]),
+        lambda state, multiplier: adaptive(net(design.channels(state, multiplier, dim, light)), state),
         dim,
-        per_picture(*ratios),
-        S / per_picture(*gains),
+        shot,
         [per_picture(*one) for one in multipliers],
         corrected=lambda y: brightness_matched(y, clean),
     )

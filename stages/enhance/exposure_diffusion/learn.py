@@ -1,0 +1,141 @@
+"""How the model learns: from its own trajectory, without the clean picture inside the loop.
+
+References:
+    Wang et al. (2023), ExposureDiffusion: learning to expose for low-light image enhancement, sections 3.2 to 3.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from rawpipe import StageError
+from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
+from rawpipe.stages.enhance.exposure_diffusion.loss import step_loss
+from rawpipe.stages.enhance.exposure_diffusion.model import Design, Light
+from rawpipe.stages.enhance.exposure_diffusion.process import expose, next_state, schedule
+from rawpipe.stages.enhance.training.batch import Batch
+from rawpipe.stages.enhance.training.loop import Judged
+
+_LOSSES = ("log", "l1")
+_FLOOR = 1e-7  # of a mean squared error: 70 dB are good enough
+_SHOWN = (2.0, 1.0, 1.6)  # white balance of validation pictures
+
+
+@dataclass(frozen=True)
+class Exposing:
+    """One step of a random trajectory is learned at a time.
+
+    Multipliers are drawn uniformly between 1 and the ratio. The steps before the one that is learned run without
+    gradients: a step then costs 4/3 of a plain network's instead of 3. Half of the pictures collect Poisson photons,
+    half their mean, so that one set of weights serves both ways of inference.
+
+    Args:
+        design: the network.
+        steps: of a trajectory; 1 = a plain network.
+        loss: "log", the mean logarithm of a patch's squared error, or "l1", the published loss of a step.
+        held_out: batches to validate on, by name.
+    """
+
+    design: Design
+    steps: int = 3
+    loss_name: str = "log"
+    held_out: dict[str, Batch] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.loss_name not in _LOSSES:
+            raise StageError(f"got loss {self.loss_name!r}; expected {' or '.join(_LOSSES)}")
+
+    def build(self) -> nn.Module:
+        """The network, with fresh weights."""
+        return self.design.build()
+
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, index: int) -> Tensor:
+        """The loss of one step of the batch's trajectory."""
+        generator = torch.Generator(batch.dim.device).manual_seed(index)
+        chosen = index % self.steps
+        count = len(batch.dim)
+        where = torch.rand(count, max(self.steps - 1, 1), generator=generator, device=batch.dim.device).sort(1).values
+        multipliers = [torch.ones_like(batch.ratio)]
+        multipliers += [1 + (batch.ratio - 1) * one[:, None, None, None] for one in where.unbind(1)]
+        drawn = (torch.rand(count, generator=generator, device=batch.dim.device) < 0.5)[:, None, None, None]
+
+        def draw(mean: Tensor, _: int) -> Tensor:
+            return torch.where(drawn, torch.poisson(mean, generator), mean)
+
+        state = batch.dim
+        with torch.no_grad():
+            for i in range(chosen):
+                clean = self.estimate(network, batch, state, multipliers[i]).clean
+                shot, follow = batch.shot.clamp(min=1e-6), multipliers[i + 1]
+                state = next_state(batch.dim, state, clean, shot, multipliers[i], follow, draw, i, self.design.markov)
+        found = self.estimate(network, batch, state, multipliers[chosen])
+        return step_loss(found, batch.clean) if self.loss_name == "l1" else log_error(found, batch.clean)
+
+    def estimate(
+        self, network: Callable[[Tensor], Tensor], batch: Batch, state: Tensor, multiplier: Tensor
+    ) -> Estimate:
+        """The network's estimate from a state."""
+        light = Light(batch.ratio, batch.shot, batch.read)
+        channels = self.design.channels(state, multiplier, batch.dim, light)
+        return self.design.estimate(network(channels.contiguous(memory_format=torch.channels_last)), state)
+
+    def judge(self, network: Callable[[Tensor], Tensor]) -> Judged:
+        """PSNR of what was held out after one step and after all, in dB on packed RAW, saturation = 1."""
+        figures, rows = {}, []
+        for name, batch in self.held_out.items():
+            for steps in sorted({1, self.steps}):
+                parts = [
+                    self._exposed(network, Batch(*(v[i : i + 1] for v in batch)), steps)
+                    for i in range(len(batch.clean))
+                ]
+                clean = torch.cat(parts)
+                figures[f"{name}, {steps} step{'s' * (steps > 1)}"] = psnr_db(clean, batch.clean)
+            rows.append(torch.cat([_shown(one[:3]) for one in (batch.dim, clean, batch.clean)], 2))
+        return Judged(figures, torch.cat(rows, 1))
+
+    def _exposed(self, network: Callable[[Tensor], Tensor], batch: Batch, steps: int) -> Tensor:
+        parts = schedule(1.0, steps).new_tensor([i / steps for i in range(steps + 1)]).to(batch.ratio)
+        multipliers = [1 + (batch.ratio - 1) * part for part in parts]
+        return expose(
+            lambda state, multiplier: self.estimate(network, batch, state, multiplier),
+            batch.dim,
+            batch.shot.clamp(min=1e-6),
+            multipliers,
+            markov=self.design.markov,
+        )[-1].clean
+
+
+def log_error(estimate: Estimate, clean: Tensor) -> Tensor:
+    """Mean over pictures of log10 of the squared error, before any clipping: 10 dB less PSNR are a loss of 1.
+
+    Pictures of all ratios then weigh the same, and the best estimate is the mean of what is possible, which keeps
+    shadows as bright as they were; the L1 loss asks for the median, which darkens them. Half of it is that of the
+    mixture, half that of its two parts where the mask trusts them, without which the head learns slowly.
+    """
+    mask, direct, residual = estimate.mask, estimate.direct, estimate.raw_residual
+    if mask is None or direct is None or residual is None:
+        return _log_mean((estimate.clean - clean).square())
+    mixed = mask * direct + (1 - mask) * residual
+    parts = mask * (direct - clean).square() + (1 - mask) * (residual - clean).square()
+    return (_log_mean((mixed - clean).square()) + _log_mean(parts)) / 2
+
+
+def _log_mean(errors: Tensor) -> Tensor:
+    return (errors.mean((1, 2, 3)) + _FLOOR).log10().mean()
+
+
+def psnr_db(result: Tensor, truth: Tensor) -> float:
+    """Mean over pictures of the PSNR, saturation = 1."""
+    errors: Sequence[float] = (result - truth).square().mean((1, 2, 3)).clamp(min=1e-12).tolist()
+    return sum(-10 * torch.tensor(one).log10().item() for one in errors) / len(errors)
+
+
+def _shown(planes: Tensor) -> Tensor:
+    """Pictures side by side (3, h, n w), balanced and brightened for the eye."""
+    red, green, blue = planes[:, 0], planes[:, 1:3].mean(1), planes[:, 3]
+    rgb = torch.stack([one * gain for one, gain in zip((red, green, blue), _SHOWN, strict=True)])
+    return rgb.clamp(0, 1).pow(1 / 2.2).movedim(1, 2).flatten(2)

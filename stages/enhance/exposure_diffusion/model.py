@@ -1,0 +1,95 @@
+"""The model: a backbone, what it is shown beside the picture, and the step it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rawpipe import StageError
+from rawpipe.stages.enhance.exposure_diffusion.head import Estimate, adaptive, plain
+from rawpipe.stages.enhance.exposure_diffusion.nafnet import NAFNet
+from rawpipe.stages.enhance.exposure_diffusion.process import PHOTON_UNIT
+from rawpipe.stages.enhance.exposure_diffusion.unet import UNet
+
+_BACKBONES: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "unet": UNet,
+    "nafnet-1": NAFNet,
+    "nafnet-2": lambda inputs, outputs, width: NAFNet(inputs, outputs, width, (2, 2, 4, 4), 12, (2, 2, 2, 2)),
+}
+_WIDTHS = {"unet": 32, "nafnet-1": 16, "nafnet-2": 16}
+_LEAST_SHOT = 1e-6  # what counts as a picture without shot noise: a million electrons
+
+
+class Light(NamedTuple):
+    """How the input was exposed, at the reference brightness, at which 1 is saturation.
+
+    Args:
+        ratio: exposure of the reference over that of the input (n, 1, 1, 1).
+        shot: variance of the input per signal, r K / S: the reciprocal of its electrons at 1 (n, 4 or 1, 1, 1).
+        read: standard deviation of the input without light, rows included (n, 4 or 1, 1, 1).
+    """
+
+    ratio: Tensor
+    shot: Tensor
+    read: Tensor
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which network, and what it sees.
+
+    Args:
+        backbone: "unet", "nafnet-1" or "nafnet-2".
+        width: channels of the first level; None = the published 32 or 16.
+        photons: whether it sees how many photons the picture holds.
+        origin: whether it sees the input at every step.
+        sigma: whether it sees the noise of the picture: ours.
+        head: whether it predicts a picture and a residual, and mixes them.
+        markov: whether a step starts from the last state, as in the paper's text, or from the input, as in its code.
+    """
+
+    backbone: str = "unet"
+    width: int | None = None
+    photons: bool = True
+    origin: bool = True
+    sigma: bool = True
+    head: bool = True
+    markov: bool = False
+
+    def __post_init__(self) -> None:
+        if self.backbone not in _BACKBONES:
+            raise StageError(f"got backbone {self.backbone!r}; expected {', '.join(_BACKBONES)}")
+
+    @property
+    def inputs(self) -> int:
+        """Channels that the network takes."""
+        return 4 * (1 + self.photons + self.origin + self.sigma)
+
+    def build(self) -> nn.Module:
+        """The network, with fresh weights."""
+        width = self.width or _WIDTHS[self.backbone]
+        return _BACKBONES[self.backbone](self.inputs, 9 if self.head else 4, width)
+
+    def channels(self, state: Tensor, multiplier: Tensor, dim: Tensor, light: Light) -> Tensor:
+        """What the network is shown (n, inputs, h, w) of a state at `multiplier` times the input's exposure.
+
+        Photons as in the published code, x lambda S / (r K) in units of 15583. Sigma: the noise of a picture with
+        that many photons and one read-out, sqrt(shot x lambda + read**2) / lambda.
+        """
+        shown = [state]
+        if self.photons:
+            shown.append(state * (multiplier / light.shot.clamp(min=_LEAST_SHOT) / PHOTON_UNIT))
+        if self.origin:
+            shown.append(dim)
+        if self.sigma:
+            variance = light.shot * multiplier * state.clamp(min=0) + light.read.square()
+            shown.append(variance.sqrt() / multiplier)
+        return torch.cat(shown, 1)
+
+    def estimate(self, output: Tensor, state: Tensor) -> Estimate:
+        """The clean picture, from the network's output."""
+        return adaptive(output, state) if self.head else plain(output)

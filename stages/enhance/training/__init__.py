@@ -1,0 +1,1 @@
+"""Training of enhancement models: clean pictures, their noisy twins, and the loop."""

@@ -1,0 +1,90 @@
+"""Weights of learned models: a safetensors file that says what it is, what it learned from, and under which licence.
+
+All that is known of them stands as JSON in the file's own header, so that a file that was moved still knows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from rawpipe import FormatError
+
+FORMAT = 1
+_KEY = "rawpipe"
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Tensors of a network, and where they come from.
+
+    Args:
+        enhancer: name of the enhancer that they are for.
+        name: of the set: "default", "research".
+        model: what the network is built from.
+        licence: under which the weights may be used.
+        research_only: whether the pictures that they learned from forbid products.
+        learned_from: the training data and their licences, a sentence.
+        training: configuration, hash of the data, and figures of the training.
+        tensors: the state dict.
+        sha256: of the file; empty for weights that were never in one.
+    """
+
+    enhancer: str
+    name: str
+    model: Mapping[str, Any]
+    licence: str
+    research_only: bool
+    learned_from: str
+    training: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    sha256: str = ""
+
+    def write(self, path: Path) -> None:
+        """Write the file, tensors as float16."""
+        about = {"format": FORMAT, **{key: getattr(self, key) for key in _ABOUT}}
+        half = {name: value.detach().cpu().half().contiguous() for name, value in self.tensors.items()}
+        content = save(half, {_KEY: json.dumps(about, sort_keys=True)})
+        part = path.with_name(path.name + ".part")
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Weights:
+        """The weights in a file that `write` made, tensors as float32.
+
+        Raises:
+            FormatError: there is no such file, or it is something else, damaged, or of a later format.
+        """
+        try:
+            content = Path(path).read_bytes()
+            tensors = load(content)
+            length = int.from_bytes(content[:8], "little")
+            about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
+            version = about.pop("format")
+        except OSError as error:
+            raise FormatError(f"got {path}, which can't be read: {error.strerror}") from error
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise FormatError(
+                f"got {path}, which holds no weights of rawpipe or is damaged; expected a .safetensors file that "
+                "`rawpipe train` wrote"
+            ) from error
+        if version != FORMAT or set(about) != set(_ABOUT):
+            raise FormatError(f"got {path} of format {version}; expected {FORMAT}: upgrade rawpipe")
+        floats = {name: value.to(torch.float32) for name, value in tensors.items()}
+        return cls(**about, tensors=floats, sha256=hashlib.sha256(content).hexdigest())
+
+
+_ABOUT = ("enhancer", "name", "model", "licence", "research_only", "learned_from", "training")
