@@ -15,6 +15,8 @@ from rawpipe._frame import Frame, Space, Step
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
 from rawpipe._tiles import Tiling, run_tiled, working_bytes
 
+_PROBE = 256  # rows and columns that are enough to see what metadata stages give
+
 Progress = Callable[[float, str], None]
 Runner = Callable[[tuple[Stage, ...], Frame], Frame]
 
@@ -67,7 +69,7 @@ class Run:
         """A frame with the metadata that the waiting stages will give, and only a corner of the pixels."""
         if not self._waiting:
             return frame
-        size = 2 * sum(stage.halo or 0 for _, stage in self._waiting) + 8
+        size = min(2 * sum(stage.halo or 0 for _, stage in self._waiting) + 8, _PROBE)
         corner = frame.crop(0, 0, min(size, frame.height), min(size, frame.width))
         for index, stage in self._waiting:
             with _at(index, self.names[index]):

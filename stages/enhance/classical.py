@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawpipe import Noise, NoiseModel, StageError, bayer
-from rawpipe.stages.enhance.enhancer import Run
+from rawpipe import NoiseModel, StageError, bayer
+from rawpipe.stages.enhance.enhancer import Given, Run
 
 _LEAST_GAIN = 1e-4  # of sigma: with less shot noise than that the transform runs out of digits
 _PHASE = "RGGB"  # of planes laid out as a mosaic
@@ -61,17 +61,18 @@ class Classical:
         """From the pixel to the edge of the farthest patch."""
         return self.distance + self.patch // 2
 
-    def prepared(self, noise: Noise) -> Run:
+    def prepared(self, given: Given) -> Run:
         """The transform for this noise around the denoiser."""
         if find_spec("skimage") is None:
             raise StageError(
                 'Enhance("classical") needs scikit-image, which isn\'t installed: pip install "rawpipe-isp[classical]"'
             )
+        noise = given.noise
         sigma = (noise.read**2 + noise.row**2).sqrt()
         gain = torch.maximum(noise.shot, _LEAST_GAIN * sigma).clamp(min=1e-12)
         model = NoiseModel(gain_dn_per_e=gain, read_sigma_dn=sigma)
 
-        def run(planes: Tensor) -> Tensor:
+        def run(planes: Tensor, _: Tensor) -> Tensor:
             height, width = (2 * length for length in planes.shape[-2:])
             stable = bayer.pack(model.vst(bayer.unpack(planes, _PHASE, height, width), _PHASE), _PHASE)
             clean = non_local_means(stable, self.h, self.patch, self.distance)

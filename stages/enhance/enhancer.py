@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from rawpipe import Noise, _registry
 
-Run = Callable[[Tensor], Tensor]
-"""Packed planes R, Gr, Gb, B (..., 4, h, w) in, planes of the same shape, dtype and device out."""
+Run = Callable[[Tensor, Tensor], Tensor]
+"""Packed planes R, Gr, Gb, B (..., 4, h, w) in, planes of the same shape, dtype and device out.
+
+The second argument is where planes[..., 0, 0] stands in the whole frame: packed row and column (2). Whoever draws
+random numbers keys them by it, so that tiles agree.
+"""
+
+
+class Given(NamedTuple):
+    """What a model is told: planes are at the brightness of the result, at which 1 is saturation.
+
+    Args:
+        noise: of the planes, per site (4), on their device.
+        ratio: by which the planes were made brighter, 1 or more.
+        seed: of random draws.
+    """
+
+    noise: Noise
+    ratio: float
+    seed: int
 
 
 class Enhancer(Protocol):
     """A frozen dataclass that cleans packed mosaics: black = 0, values below it and above saturation kept.
 
-    Registered under `[project.entry-points."rawpipe.enhancers"]` it is found by name. One more property is optional:
-    `working_bytes`, what it needs for each pixel of the mosaic.
+    Registered under `[project.entry-points."rawpipe.enhancers"]` it is found by name. More is optional:
+
+    - `working_bytes`: what it needs for each pixel of the mosaic;
+    - `exposure`: what `Enhance(exposure=None)` means, "auto" or a ratio; 1 if it doesn't say;
+    - `bounded`: True if results end at 1; the stage then passes brighter areas through;
+    - `weights_used()`: which weights, in one line that starts with their hash.
     """
 
     @property
@@ -28,8 +50,8 @@ class Enhancer(Protocol):
     def grid(self) -> int:
         """Shifting the planes by a multiple of this shifts the result."""
 
-    def prepared(self, noise: Noise) -> Run:
-        """The model made ready for planes of this noise, which is per site (4), in their unit, on their device."""
+    def prepared(self, given: Given) -> Run:
+        """The model made ready for one frame."""
 
 
 def named(name: str) -> Enhancer:

@@ -42,10 +42,11 @@ def _tried(run: Run, noise: Noise, level: Tensor) -> tuple[Tensor, Tensor]:
     offsets = torch.randn(2, _SHAPE[1], 1, generator=generator)[[0, 0, 1, 1]].to(level)
     shot, read, rows = (values[:, None, None] for values in (noise.shot, noise.read, noise.row))
     third = _SHAPE[2] // 3  # the outer ones are too far apart to share anything but their rows
+    place = torch.zeros(2, dtype=torch.int64, device=level.device)
     variance, shared = torch.zeros_like(noise.read), torch.zeros_like(noise.read)
     for order in _ORDERS:
         planes = level + pixels[order, :] * (shot * level + read**2).sqrt() + offsets[order, :] * rows
-        result = run(planes)
+        result = run(planes, place)
         rest = result - result.mean(dim=(1, 2), keepdim=True)
         variance += rest.square().mean(dim=(1, 2)) / len(_ORDERS)
         shared += (rest[..., :third].mean(dim=2) * rest[..., -third:].mean(dim=2)).mean(dim=1) / len(_ORDERS)

@@ -13,7 +13,7 @@ from rawpipe import Frame, Noise, NoiseModel, Pipeline, PipelineError, Space, St
 from rawpipe.stages import BlackLevel, Enhance, NoiseCalibration, WhiteBalance
 from rawpipe.stages.enhance import Classical, Enhancer
 from rawpipe.stages.enhance import classical as room
-from rawpipe.stages.enhance.enhancer import Run
+from rawpipe.stages.enhance.enhancer import Given, Run
 from rawpipe.testing import synthetic_frame
 
 MODEL = NoiseModel(gain_dn_per_e=3.0, read_sigma_dn=8.0)
@@ -124,7 +124,13 @@ def test_in_strips_and_compiled_the_result_is_the_same(rows: int) -> None:
 def test_the_history_repeats_it() -> None:
     frame = synthetic_frame(Space.SENSOR, 64, 64)
     result = Pipeline([NoiseCalibration(MODEL), BlackLevel(), Enhance(strength=0.7)])(frame)
-    assert dict(result.history[2].parameters) == {"model": "classical", "strength": 0.7}
+    assert dict(result.history[2].parameters) == {
+        "model": "classical",
+        "exposure": 1.0,
+        "strength": 0.7,
+        "seed": 0,
+        "weights": None,
+    }
     again = Pipeline.from_recipe(Pipeline.from_history(result.history).recipe())(frame)
     assert torch.equal(again.data, result.data)
 
@@ -149,8 +155,8 @@ class Doubled:
     halo = 3
     grid = 4
 
-    def prepared(self, noise: Noise) -> Run:
-        return lambda planes: 2 * planes
+    def prepared(self, given: Given) -> Run:
+        return lambda planes, place: 2 * planes
 
 
 def test_a_model_of_your_own_is_taken() -> None:

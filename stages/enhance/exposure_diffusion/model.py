@@ -50,6 +50,8 @@ class Design:
         sigma: whether it sees the noise of the picture: ours.
         head: whether it predicts a picture and a residual, and mixes them.
         markov: whether a step starts from the last state, as in the paper's text, or from the input, as in its code.
+        clipped: whether the input is cut to 0..1, as the published networks learned; ours see noise below zero.
+        window: packed pixels that a network which pools over all it sees is run on: the side of its training patches.
     """
 
     backbone: str = "unet"
@@ -59,10 +61,17 @@ class Design:
     sigma: bool = True
     head: bool = True
     markov: bool = False
+    clipped: bool = False
+    window: int | None = None
 
     def __post_init__(self) -> None:
         if self.backbone not in _BACKBONES:
             raise StageError(f"got backbone {self.backbone!r}; expected {', '.join(_BACKBONES)}")
+
+    @property
+    def pools(self) -> bool:
+        """Whether a result depends on the size of what the network sees."""
+        return self.backbone != "unet"
 
     @property
     def inputs(self) -> int:

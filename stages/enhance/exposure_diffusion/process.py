@@ -92,6 +92,7 @@ def expose(
     *,
     markov: bool = False,
     corrected: Callable[[Tensor], Tensor] | None = None,
+    keep: bool = True,
 ) -> list[Estimate]:
     """Every step's estimate of the clean picture, the last one the result.
 
@@ -103,13 +104,15 @@ def expose(
         draw: photons from their expected number and the step's index.
         markov: whether a step starts from the last state or from the input.
         corrected: applied to every estimate; the published evaluation scales it to the reference here.
+        keep: False = only the last estimate is returned, and no other held in memory.
     """
-    state, estimates = dim, []
+    state: Tensor = dim
+    estimates: list[Estimate] = []
     for i, here in enumerate(multipliers[:-1]):
         found = estimate(state, here)
         if corrected is not None:
             found = found._replace(clean=corrected(found.clean))
-        estimates.append(found)
+        estimates = [*estimates, found] if keep else [found]
         if i + 2 < len(multipliers):
             state = next_state(dim, state, found.clean, shot, here, multipliers[i + 1], draw, i, markov)
     return estimates

@@ -1,0 +1,61 @@
+"""Poisson draws that belong to a pixel: its place in the whole frame, the step and the seed decide, tiles don't.
+
+References:
+    Steele, Lea and Flood (2014), Fast splittable pseudorandom number generators (the mixing function).
+    Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3 (counters instead of states).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rawpipe.stages.enhance.exposure_diffusion.process import Draw
+
+_FEW = 16.0  # photons up to which the distribution is inverted exactly
+_SEARCHED = 48  # P(more | 16 expected) = 1e-10
+
+
+def keyed(seed: int, place: Tensor) -> Draw:
+    """Draws for planes whose first pixel stands at `place`, packed row and column, in the whole frame."""
+
+    def draw(mean: Tensor, step: int) -> Tensor:
+        return poisson(mean, uniform(mean.shape, place, seed, step).to(mean))
+
+    return draw
+
+
+def uniform(shape: torch.Size, place: Tensor, seed: int, step: int) -> Tensor:
+    """Uniform numbers between 0 and 1 (n, c, h, w), float32, multiples of 2**-24 plus a half; the same for every n."""
+    _, channels, height, width = shape
+    device = place.device
+    rows = torch.arange(height, device=device, dtype=torch.int64) + place[0]
+    columns = torch.arange(width, device=device, dtype=torch.int64) + place[1]
+    planes = torch.arange(channels, device=device, dtype=torch.int64)
+    at = _mixed(rows[:, None] * 0x1000003 + columns + seed * 0x9E3779B1)
+    bits = _mixed(at + (planes[:, None, None] + 4 * step) * 0x632BE59BD9B4E019)
+    return ((bits >> 40) + (1 << 23) + 0.5).float() * 2.0**-24
+
+
+def _mixed(bits: Tensor) -> Tensor:
+    """Every bit of the result depends on every bit of the input; overflow is meant."""
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        bits = (bits ^ (bits >> shift & (1 << (64 - shift)) - 1)) * factor
+    return bits ^ (bits >> 31 & (1 << 33) - 1)
+
+
+def poisson(mean: Tensor, uniform: Tensor) -> Tensor:
+    """Poisson numbers of these means, the quantiles at `uniform`.
+
+    Exact up to 16; above, the normal quantile with the third-order correction of Cornish and Fisher (1938).
+    """
+    few = mean.clamp(max=_FEW)
+    chance = (-few).exp()
+    total, count = chance, torch.zeros_like(mean)
+    for k in range(1, _SEARCHED):
+        count = count + (uniform > total)
+        chance = chance * few / k
+        total = total + chance
+    z = (2 * uniform - 1).erfinv() * 2**0.5
+    many = (mean + mean.sqrt() * z + (z.square() - 1) / 6).round().clamp(min=0)
+    return torch.where(mean <= _FEW, count, many)

@@ -1,0 +1,114 @@
+"""ExposureDiffusion as a model of `Enhance`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from rawpipe import StageError
+from rawpipe.stages.enhance.enhancer import Given, Run
+from rawpipe.stages.enhance.exposure_diffusion.draws import keyed
+from rawpipe.stages.enhance.exposure_diffusion.load import loaded
+from rawpipe.stages.enhance.exposure_diffusion.model import Light
+from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
+from rawpipe.stages.enhance.exposure_diffusion.windows import Network
+from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
+
+_CPU = torch.device("cpu")
+_LEAST_SHOT = 1e-6
+_OVER = 5.0  # standard deviations above saturation that a network gets to see
+_PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class ExposureDiffusion:
+    """A dim mosaic exposed step by step: every step estimates the clean picture, and collects its photons.
+
+    Args:
+        steps: passes of the network, 1 to 16. At a ratio of 1 there is nothing to collect, and one is run.
+        weights: name of a set that comes with rawpipe, or the path of a file: .safetensors from `rawpipe train`, or a
+            published checkpoint (.pt, .pth).
+        photons: "mean", as many as expected, or "drawn", Poisson numbers from the seed and the pixel's place.
+        guard: standard deviations of noise by which the model may change the picture; 0 = no guard.
+        precision: of the network: "float32" or "bfloat16".
+
+    Raises:
+        StageError: a parameter is out of range.
+        FormatError: the weights can't be used.
+
+    References:
+        Wang et al. (2023), ExposureDiffusion: learning to expose for low-light image enhancement.
+    """
+
+    steps: int = 3
+    weights: str = "default"
+    photons: str = "mean"
+    guard: float = 4.0
+    precision: str = "float32"
+
+    exposure = "auto"
+    bounded = True
+    working_bytes = 250
+
+    def __post_init__(self) -> None:
+        if not (type(self.steps) is int and 1 <= self.steps <= 16):
+            raise StageError(f"got steps {self.steps!r}; expected a whole number from 1 to 16")
+        if self.photons not in ("mean", "drawn"):
+            raise StageError(f"got photons {self.photons!r}; expected mean or drawn")
+        if not (isinstance(self.guard, int | float) and self.guard >= 0):
+            raise StageError(f"got guard {self.guard!r}; expected standard deviations, 0 or more")
+        if self.precision not in _PRECISIONS:
+            raise StageError(f"got precision {self.precision!r}; expected {' or '.join(_PRECISIONS)}")
+        object.__setattr__(self, "weights", str(self.weights))  # a Path too
+
+    @property
+    def halo(self) -> int:
+        """What every step needs around a pixel, and the guard."""
+        return self.steps * self._network(_CPU).reach + (GUARD_RADIUS if self.guard else 0)
+
+    @property
+    def grid(self) -> int:
+        """The network's stride, or the distance of its windows."""
+        return self._network(_CPU).grid
+
+    def weights_used(self) -> str:
+        """Hash, name, licence and training data of the weights."""
+        return loaded(self.weights, _CPU).said
+
+    def sampled(self) -> ExposureDiffusion:
+        """The same with drawn photons: with other seeds it gives other pictures."""
+        return replace(self, photons="drawn")
+
+    def _network(self, device: torch.device) -> Network:
+        return Network(loaded(self.weights, device), self.precision == "bfloat16")
+
+    def prepared(self, given: Given) -> Run:
+        """The network on the noise's device, ready for this ratio."""
+        noise = given.noise
+        network, design = self._network(noise.shot.device), loaded(self.weights, noise.shot.device).design
+        shot = noise.shot.float()[:, None, None].clamp(min=_LEAST_SHOT)
+        read = (noise.read**2 + noise.row**2).sqrt().float()[:, None, None]
+        light = Light(torch.full((), given.ratio, device=shot.device), shot, read)
+        multipliers = schedule(given.ratio, self.steps).tolist() if given.ratio > 1 else [1.0, 1.0]
+        levels = [torch.full((), level, device=shot.device) for level in multipliers]
+        top = 1 + _OVER * (shot + read.square()).sqrt()
+
+        def run(planes: Tensor, place: Tensor) -> Tensor:
+            flat = planes.reshape(-1, *planes.shape[-3:]).float()
+            dim = flat.clamp(0, 1) if design.clipped else torch.minimum(flat, top)
+            clean = expose(
+                lambda state, level: design.estimate(network(design.channels(state, level, dim, light)), state),
+                dim,
+                shot,
+                levels,
+                mean_field if self.photons == "mean" else keyed(given.seed, place),
+                markov=design.markov,
+                keep=False,
+            )[-1].clean
+            if self.guard:
+                clean = guarded(flat, clean, noise, self.guard)
+            return clean.to(planes.dtype).reshape(planes.shape)
+
+        return run

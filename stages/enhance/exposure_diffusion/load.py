@@ -1,0 +1,139 @@
+"""Weights from the room, from `rawpipe train`, or from a published checkpoint of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rawpipe import FormatError
+from rawpipe._errors import unknown
+from rawpipe.stages.enhance.exposure_diffusion.model import Design
+from rawpipe.stages.enhance.weights import Weights
+
+_ROOM = "rawpipe.stages.enhance.exposure_diffusion"
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A network ready to run, and the sentence that says what it is."""
+
+    design: Design
+    module: nn.Module
+    said: str
+
+
+def bundled() -> dict[str, Path]:
+    """The sets of weights that come with rawpipe, by name."""
+    folder = Path(str(files(_ROOM))) / "weights"
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def loaded(weights: str, device: torch.device) -> Loaded:
+    """The network with these weights on a device: the name of a set, or the path of a file.
+
+    Raises:
+        FormatError: there is no such set or file, or it isn't one for this model.
+    """
+    path = bundled().get(weights)
+    if path is None:
+        path = Path(weights).expanduser()
+        if not path.suffix:
+            raise FormatError(unknown("set of weights", weights, bundled()) + ", or the path of a file")
+        if not path.is_file():
+            raise FormatError(f"got weights {path}; there is no such file")
+    status = path.stat()
+    return _loaded(path, status.st_mtime_ns, status.st_size, device)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
+    if path.suffix == ".safetensors":
+        weights = Weights.read(path)
+        if weights.enhancer != "exposure_diffusion":
+            raise FormatError(f"got {path}, which holds weights of {weights.enhancer}; expected exposure_diffusion")
+        design, tensors = Design(**weights.model), weights.tensors
+        said = f"{weights.sha256[:12]} {weights.name}, {weights.licence}, learned from {weights.learned_from}"
+        if weights.research_only:
+            _warn_once(f"the weights {weights.name!r} are for research only: they learned from {weights.learned_from}")
+    else:
+        tensors = published(path)
+        design = design_of(tensors, path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        said = f"{digest[:12]} {path.name}, a published checkpoint, licence unknown"
+    module = design.build()
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise FormatError(
+            f"got {path}, whose tensors don't fit a {design.backbone} of width {design.width}: "
+            f"{str(error).splitlines()[1].strip()[:200]}"
+        ) from error
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise FormatError(f"got {path}, which holds NaN or infinity; it is damaged, or its training diverged")
+    module.requires_grad_(False).eval().to(device)
+    return Loaded(design, module.to(memory_format=torch.channels_last), said)  # type: ignore[call-overload]
+
+
+@cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
+
+
+def published(path: Path) -> Mapping[str, Tensor]:
+    """The state dict in a PyTorch checkpoint, without running code from it.
+
+    Raises:
+        FormatError: it can't be read, holds more than tensors, or no network of ours.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise FormatError(
+            f"got {path}, which holds code or is damaged; rawpipe reads tensors only: save its state_dict again"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise FormatError(f"got {path}, which is no PyTorch checkpoint or is damaged") from error
+    found = _state_dict(content)
+    if found is None:
+        raise FormatError(
+            f"got {path}, which holds no UNet or NAFNet; expected a state dict with keys as conv1_1.weight or "
+            "intro.weight, by itself or under a name as netG"
+        )
+    return {key: value.float() for key, value in found.items()}
+
+
+def _state_dict(content: Any) -> Mapping[str, Tensor] | None:
+    """The first dictionary of tensors, at any depth, that is one of a known network; names without `module.`."""
+    if not isinstance(content, Mapping):
+        return None
+    tensors = {str(key).removeprefix("module."): value for key, value in content.items() if isinstance(value, Tensor)}
+    if {"conv10_1.weight", "intro.weight"} & tensors.keys():
+        return tensors
+    return next((found for value in content.values() if (found := _state_dict(value)) is not None), None)
+
+
+def design_of(tensors: Mapping[str, Tensor], path: Path) -> Design:
+    """What the published network with this state dict is shown, from the shape of its first and last layer."""
+    unet = "conv10_1.weight" in tensors
+    first, last = ("conv1_1.weight", "conv10_1.weight") if unet else ("intro.weight", "ending.weight")
+    blocks = len({key.split(".")[1] for key in tensors if key.startswith("middle_blks.")})
+    backbone = "unet" if unet else {1: "nafnet-1", 12: "nafnet-2"}.get(blocks)
+    shapes = [tuple(tensors[key].shape) if key in tensors else () for key in (first, last)]
+    if backbone is None or not all(len(shape) == 4 for shape in shapes):
+        raise FormatError(f"got {path}, a NAFNet with {blocks} blocks in its middle; expected 1 or 12")
+    (width, inputs, _, _), (outputs, *_) = shapes
+    if inputs not in (4, 8, 12) or outputs not in (4, 9):
+        raise FormatError(
+            f"got {path}, a network of {inputs} channels in and {outputs} out; expected 4, 8 or 12, and 4 or 9"
+        )
+    return Design(backbone, width, inputs > 4, inputs > 8, sigma=False, head=outputs == 9, clipped=True)

@@ -1,0 +1,72 @@
+"""The network on pictures of any size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rawpipe.stages.enhance.exposure_diffusion.load import Loaded
+from rawpipe.stages.enhance.exposure_diffusion.unet import UNet
+
+_SIDE = 64  # of the windows of a network that pools, where the weights don't say what it learned on
+_AT_ONCE = 8
+
+
+class Network:
+    """A loaded network: channels (n, c, h, w) of any size in, output planes of the same size out.
+
+    A UNet runs on the whole picture, mirrored at the bottom and right up to a multiple of its stride. A network that
+    pools over all it sees is run on windows as large as the patches that it learned on, so that tiles agree: they
+    overlap by a quarter, and the middle of each counts.
+
+    Args:
+        loaded: the network.
+        mixed: whether it computes in bfloat16.
+    """
+
+    def __init__(self, loaded: Loaded, mixed: bool = False) -> None:
+        self.module, self.mixed = loaded.module, mixed
+        self.side = loaded.design.window or _SIDE if loaded.design.pools else None
+
+    @property
+    def grid(self) -> int:
+        """Shifting the picture by a multiple of this shifts the result."""
+        return UNet.stride if self.side is None else self.side - 2 * (self.side // 8)
+
+    @property
+    def reach(self) -> int:
+        """Pixels around a result pixel that it depends on."""
+        return UNet.radius if self.side is None else self.side
+
+    def __call__(self, channels: Tensor) -> Tensor:
+        """Run."""
+        height, width = channels.shape[-2:]
+        if self.side is None:
+            padded = _mirrored(_mirrored(channels, 0, -height % self.grid, -2), 0, -width % self.grid, -1)
+            return self._run(padded)[..., :height, :width]
+        margin, step = self.side // 8, self.grid
+        down, across = (-(-length // step) for length in (height, width))
+        padded = _mirrored(channels, margin, down * step - height + margin, -2)
+        padded = _mirrored(padded, margin, across * step - width + margin, -1)
+        windows = padded.unfold(2, self.side, step).unfold(3, self.side, step)  # (n, c, down, across, side, side)
+        batch = windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, channels.shape[1], self.side, self.side)
+        middle = slice(margin, margin + step)
+        done = torch.cat([self._run(part)[..., middle, middle] for part in torch.split(batch, _AT_ONCE)])
+        done = done.reshape(len(channels), down, across, -1, step, step).permute(0, 3, 1, 4, 2, 5)
+        return done.reshape(len(channels), -1, down * step, across * step)[..., :height, :width]
+
+    def _run(self, channels: Tensor) -> Tensor:
+        laid_out = channels.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(channels.device.type, torch.bfloat16, enabled=self.mixed):
+            output: Tensor = self.module(laid_out)
+        return output.float()
+
+
+def _mirrored(planes: Tensor, before: int, behind: int, dim: int) -> Tensor:
+    """Padded along one dimension by reflection without repeating the edge, however short it is."""
+    if before == behind == 0:
+        return planes
+    length = planes.shape[dim]
+    period = max(2 * (length - 1), 1)
+    index = torch.arange(-before, length + behind, device=planes.device) % period
+    return planes.index_select(dim, torch.minimum(index, period - index))
