@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING
 
 from rawpipe._errors import FormatError, PipelineError, RawpipeError
 from rawpipe.cli._say import one_line_warnings, progress_bar
+from rawpipe.io.container import RAW_SUFFIXES
 
 if TYPE_CHECKING:
     from rawpipe import Pipeline
 
 TARGETS = {"dng": ".dng", "linear-dng": ".dng", "tiff": ".tif"}
 _TIFF = (".tif", ".tiff")
-SUFFIXES = {
-    ".3fr", ".ari", ".arw", ".bay", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mdc",
-    ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".ptx", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf",
-    ".srw",
-}  # fmt: skip
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +88,7 @@ def _files(inputs: list[Path]) -> list[Path]:
     for path in inputs:
         if path.is_dir():
             found = sorted(
-                one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(".")
+                one for one in path.iterdir() if one.suffix.lower() in RAW_SUFFIXES and not one.name.startswith(".")
             )
             if not found:
                 raise FormatError(f"got the folder {path} without RAW files; expected files such as .nef, .cr3, .dng")

@@ -14,6 +14,12 @@ from pathlib import Path
 from rawpipe._errors import FormatError
 from rawpipe.io.ifd import Directory, is_tiff, read_tree
 
+RAW_SUFFIXES = {
+    ".3fr", ".ari", ".arw", ".bay", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mdc",
+    ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".ptx", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf",
+    ".srw",
+}  # fmt: skip
+
 _RAW_MAGICS = {  # at byte 0, unless the name says otherwise
     b"FUJIFILMCCD-RAW": "raf",
     b"\0MRM": "mrw",

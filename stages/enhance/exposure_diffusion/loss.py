@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from rawpipe.metrics import brightness_matched as brightness_matched
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
 
 
@@ -53,15 +54,3 @@ def poisson_divergence(estimate: Tensor, clean: Tensor, least: float = 0.2) -> T
     bright = (clean >= least) & (estimate >= least)
     p, q = torch.where(bright, estimate, 1.0), torch.where(bright, clean, 1.0)
     return torch.where(bright, p * (p / q).log() + q - p, (estimate - clean).abs()).mean()
-
-
-def brightness_matched(estimate: Tensor, reference: Tensor) -> Tensor:
-    """The estimate scaled to the reference's brightness, as ELD scores it: the published code does so at every step.
-
-    The factor per picture is <p, q> / <p, p> over pixels that the reference doesn't saturate, p clipped to 0..1.
-    """
-    clipped = estimate.clamp(0, 1)
-    weight = (reference != 1).to(clipped)
-    over = (1, 2, 3)
-    factor = (clipped * reference * weight).sum(over) / (clipped.square() * weight).sum(over)
-    return clipped * factor[:, None, None, None]
