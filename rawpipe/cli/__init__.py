@@ -16,6 +16,7 @@ COMMANDS = {
     "info": "say what a RAW file holds",
     "calibrate": "measure a camera's noise from darks and flats, or estimate it from photographs",
     "export": "write a camera profile in the form of another program",
+    "train": "train a model on photographs, RAW files or pairs of exposures",
     "stages": "list the stages that are installed",
     "demo": "make a noisy RAW from a rendered scene and develop it, stage by stage",
 }

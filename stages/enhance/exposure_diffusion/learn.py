@@ -6,61 +6,113 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rawpipe import StageError
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
-from rawpipe.stages.enhance.exposure_diffusion.loss import step_loss
+from rawpipe.stages.enhance.exposure_diffusion.loss import StepWeights, exposure_loss, step_loss
 from rawpipe.stages.enhance.exposure_diffusion.model import Design, Light
-from rawpipe.stages.enhance.exposure_diffusion.process import expose, next_state, schedule
+from rawpipe.stages.enhance.exposure_diffusion.process import Draw, expose, mean_field, next_state, sampled
 from rawpipe.stages.enhance.training.batch import Batch
+from rawpipe.stages.enhance.training.config import Config
 from rawpipe.stages.enhance.training.loop import Judged
 
 _LOSSES = ("log", "l1")
 _FLOOR = 1e-7  # of a mean squared error: 70 dB are good enough
+_LEAST_SHOT = 1e-6  # what counts as a picture without shot noise: a million electrons
 _SHOWN = (2.0, 1.0, 1.6)  # white balance of validation pictures
 
 
 @dataclass(frozen=True)
+class Process:
+    """What of the exposure process is learned.
+
+    Args:
+        steps: of a trajectory; 1 = a plain network.
+        loss: "log", the mean logarithm of a patch's squared error, or "l1", the published one.
+        through: whether gradients run through whole trajectories, as published, with weights of the steps that are
+            learned too; only for "l1". A batch then costs `steps` times as much as one of a plain network.
+
+    Raises:
+        StageError: the loss isn't known, or doesn't go with `through`.
+    """
+
+    steps: int = 3
+    loss: str = "log"
+    through: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 16:
+            raise StageError(f"got steps {self.steps}; expected a whole number from 1 to 16")
+        if self.loss not in _LOSSES:
+            raise StageError(f"got loss {self.loss!r}; expected {' or '.join(_LOSSES)}")
+        if self.through and self.loss != "l1":
+            raise StageError(f"got through with loss {self.loss!r}; expected loss 'l1', the published one")
+
+
+TABLES: Mapping[str, type] = {"model": Design, "process": Process}
+
+
+def recipe(config: Config, held_out: Mapping[str, Batch]) -> Exposing:
+    """How the model of a configuration learns; one that pools over all it sees notes the size that it learns on."""
+    design: Design = config.own["model"]
+    process: Process = config.own["process"]
+    if design.pools and design.window is None:
+        design = replace(design, window=config.data.side)
+    return Exposing(design, process.steps, process.loss, dict(held_out), process.through)
+
+
+@dataclass(frozen=True)
 class Exposing:
-    """One step of a random trajectory is learned at a time.
+    """One step of a random trajectory is learned at a time; or, with `through`, all of them at once.
 
     Multipliers are drawn uniformly between 1 and the ratio. The steps before the one that is learned run without
     gradients: a step then costs 4/3 of a plain network's instead of 3. Half of the pictures collect Poisson photons,
-    half their mean, so that one set of weights serves both ways of inference.
+    half their mean, so that one set of weights serves both ways of inference; with `through`, all collect Poisson
+    photons, with the gradient of their mean.
 
     Args:
         design: the network.
-        steps: of a trajectory; 1 = a plain network.
-        loss: "log", the mean logarithm of a patch's squared error, or "l1", the published loss of a step.
+        steps: see `Process`.
+        loss_name: see `Process`.
         held_out: batches to validate on, by name.
+        through: see `Process`.
     """
 
     design: Design
     steps: int = 3
     loss_name: str = "log"
     held_out: dict[str, Batch] = field(default_factory=dict)
+    through: bool = False
 
     def __post_init__(self) -> None:
-        if self.loss_name not in _LOSSES:
-            raise StageError(f"got loss {self.loss_name!r}; expected {' or '.join(_LOSSES)}")
+        Process(self.steps, self.loss_name, self.through)
 
     def build(self) -> nn.Module:
-        """The network, with fresh weights."""
-        return self.design.build()
+        """The network, with fresh weights; with `through`, the weights of the steps are `beside` it."""
+        network = self.design.build()
+        if self.through:
+            network.beside = StepWeights(self.steps)
+        return network
 
     def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, index: int) -> Tensor:
-        """The loss of one step of the batch's trajectory."""
+        """The loss of one step of the batch's trajectory; with `through`, of all."""
+        batch = self._seen(batch)
         generator = torch.Generator(batch.dim.device).manual_seed(index)
         chosen = index % self.steps
         count = len(batch.dim)
         where = torch.rand(count, max(self.steps - 1, 1), generator=generator, device=batch.dim.device).sort(1).values
         multipliers = [torch.ones_like(batch.ratio)]
         multipliers += [1 + (batch.ratio - 1) * one[:, None, None, None] for one in where.unbind(1)]
+        if self.through:
+            estimates = self._exposed(network, batch, multipliers[: self.steps], sampled(generator))
+            beside: Any = network
+            return exposure_loss(estimates, batch.clean, beside.beside())
         drawn = (torch.rand(count, generator=generator, device=batch.dim.device) < 0.5)[:, None, None, None]
 
         def draw(mean: Tensor, _: int) -> Tensor:
@@ -70,7 +122,7 @@ class Exposing:
         with torch.no_grad():
             for i in range(chosen):
                 clean = self.estimate(network, batch, state, multipliers[i]).clean
-                shot, follow = batch.shot.clamp(min=1e-6), multipliers[i + 1]
+                shot, follow = batch.shot.clamp(min=_LEAST_SHOT), multipliers[i + 1]
                 state = next_state(batch.dim, state, clean, shot, multipliers[i], follow, draw, i, self.design.markov)
         found = self.estimate(network, batch, state, multipliers[chosen])
         return step_loss(found, batch.clean) if self.loss_name == "l1" else log_error(found, batch.clean)
@@ -83,30 +135,40 @@ class Exposing:
         channels = self.design.channels(state, multiplier, batch.dim, light)
         return self.design.estimate(network(channels.contiguous(memory_format=torch.channels_last)), state)
 
-    def judge(self, network: Callable[[Tensor], Tensor]) -> Judged:
+    def judge(self, network: Callable[[Tensor], Tensor], device: torch.device) -> Judged:
         """PSNR of what was held out after one step and after all, in dB on packed RAW, saturation = 1."""
         figures, rows = {}, []
-        for name, batch in self.held_out.items():
+        for name, kept in self.held_out.items():
+            batch = Batch(*(value.to(device) for value in kept))
             for steps in sorted({1, self.steps}):
-                parts = [
-                    self._exposed(network, Batch(*(v[i : i + 1] for v in batch)), steps)
-                    for i in range(len(batch.clean))
-                ]
-                clean = torch.cat(parts)
+                clean = torch.cat([self._clean(network, one, steps) for one in _singly(batch)])
                 figures[f"{name}, {steps} step{'s' * (steps > 1)}"] = psnr_db(clean, batch.clean)
             rows.append(torch.cat([_shown(one[:3]) for one in (batch.dim, clean, batch.clean)], 2))
         return Judged(figures, torch.cat(rows, 1))
 
-    def _exposed(self, network: Callable[[Tensor], Tensor], batch: Batch, steps: int) -> Tensor:
-        parts = schedule(1.0, steps).new_tensor([i / steps for i in range(steps + 1)]).to(batch.ratio)
-        multipliers = [1 + (batch.ratio - 1) * part for part in parts]
+    def _clean(self, network: Callable[[Tensor], Tensor], batch: Batch, steps: int) -> Tensor:
+        batch = self._seen(batch)
+        multipliers = [1 + (batch.ratio - 1) * (i / steps) for i in range(steps)]
+        return self._exposed(network, batch, multipliers, mean_field)[-1].clean
+
+    def _exposed(
+        self, network: Callable[[Tensor], Tensor], batch: Batch, multipliers: Sequence[Tensor], draw: Draw
+    ) -> list[Estimate]:
         return expose(
             lambda state, multiplier: self.estimate(network, batch, state, multiplier),
             batch.dim,
-            batch.shot.clamp(min=1e-6),
-            multipliers,
+            batch.shot.clamp(min=_LEAST_SHOT),
+            [*multipliers, batch.ratio],
+            draw,
             markov=self.design.markov,
-        )[-1].clean
+        )
+
+    def _seen(self, batch: Batch) -> Batch:
+        return batch._replace(dim=batch.dim.clamp(0, 1)) if self.design.clipped else batch
+
+
+def _singly(batch: Batch) -> list[Batch]:
+    return [Batch(*(value[i : i + 1] for value in batch)) for i in range(len(batch.clean))]
 
 
 def log_error(estimate: Estimate, clean: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from rawpipe import FormatError, StageError
+from rawpipe.stages.enhance.training import curve
 
 CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"
-CURVE = "curve.csv"
 PICTURE = "validation.png"
+BESIDE = "beside."
+"""How the names begin of what is learned beside the network and isn't part of its weights."""
+
+_PRECISIONS = ("bf16-mixed", "32-true")
 
 
 class Judged(NamedTuple):
@@ -39,12 +43,12 @@ class Recipe(Protocol):
     """What a model learns by."""
 
     def build(self) -> nn.Module:
-        """The network, with fresh weights."""
+        """The network, with fresh weights; a module `beside` may hold what else is learned."""
 
     def loss(self, network: Callable[..., Any], batch: Any, index: int) -> Tensor:
         """The loss of batch number `index`, from which all that is random follows."""
 
-    def judge(self, network: Callable[..., Any]) -> Judged:
+    def judge(self, network: Callable[..., Any], device: torch.device) -> Judged:
         """Validate."""
 
 
@@ -53,19 +57,22 @@ class Settings:
     """How long and how fast it is trained.
 
     Args:
-        steps: batches in all.
+        steps: batches in all, per device.
         rate: Adam's rate at its highest.
         warmup: steps over which the rate rises from 0.
         decay: share of the steps, at the end, over which it falls to a hundredth, as a cosine.
         average: decay of the moving average of the weights, which is what is kept.
         clip: longest gradient.
-        precision: of Lightning Fabric: "32-true", "bf16-mixed", "16-mixed".
+        precision: of Lightning Fabric: "32-true" or "bf16-mixed".
         accelerator: of Lightning Fabric: "auto", "cpu", "cuda".
-        devices: how many of them.
-        workers: processes that make batches; 0 = the training process.
+        devices: how many of them; of a CPU, processes.
+        workers: processes that make batches, per device; 0 = the training process.
         checkpoint_every: steps between checkpoints.
         judge_every: steps between validations.
-        seed: of the weights and the batches.
+        seed: of the weights.
+
+    Raises:
+        StageError: a number is out of range, or the precision isn't known.
     """
 
     steps: int
@@ -82,19 +89,28 @@ class Settings:
     judge_every: int = 1000
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "devices", "checkpoint_every", "judge_every"):
+            if getattr(self, name) < 1:
+                raise StageError(f"got {name} {getattr(self, name)}; expected 1 or more")
+        for name in ("warmup", "workers", "seed"):
+            if getattr(self, name) < 0:
+                raise StageError(f"got {name} {getattr(self, name)}; expected 0 or more")
+        for name in ("rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise StageError(f"got {name} {getattr(self, name)}; expected a number above 0")
+        for name in ("decay", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise StageError(f"got {name} {getattr(self, name)}; expected a number from 0 to 1")
+        if self.precision not in _PRECISIONS:
+            raise StageError(f"got precision {self.precision!r}; expected {' or '.join(_PRECISIONS)}")
+
     def rate_at(self, step: int) -> float:
         """Adam's rate at a step, counted from 0."""
         rising = min(1.0, (step + 1) / max(self.warmup, 1))
         start = self.steps * (1 - self.decay)
         falling = min(max((step - start) / max(self.steps - start, 1), 0.0), 1.0)
         return self.rate * rising * (0.01 + 0.99 * (1 + math.cos(math.pi * falling)) / 2)
-
-
-class Progress(Protocol):
-    """Told of every step."""
-
-    def __call__(self, step: int, loss: float) -> None:
-        """`step` of the steps are done, the last one with this loss."""
 
 
 def train(
@@ -104,11 +120,15 @@ def train(
     folder: Path,
     identity: str,
     start: Mapping[str, Tensor] | None = None,
-    progress: Progress = lambda step, loss: None,
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+    validated: Callable[[int, Mapping[str, float]], None] = lambda step, figures: None,
 ) -> dict[str, Tensor]:
     """The averaged weights after all steps; a training that was killed goes on where its last checkpoint stands.
 
-    Writes `checkpoint.pt`, `curve.csv` and `validation.png` into the folder.
+    Writes `checkpoint.pt`, `curve.csv`, `curve.svg` and `validation.png` into the folder. On a CPU, the result is the
+    same bit for bit however often it was killed. With several devices, Lightning Fabric starts the running command
+    once more for each: the function returns in all processes (`first_process` says where), but only the first one
+    validates, writes and is told of progress.
 
     Args:
         recipe: model and loss.
@@ -117,54 +137,98 @@ def train(
         folder: created if missing.
         identity: of configuration and data; a checkpoint of another one is refused.
         start: weights to start from.
-        progress: told of every step.
+        progress: told the number of steps that are done, and the loss of the last one.
+        validated: told the number of steps and the figures of every validation.
 
     Raises:
-        FormatError: the folder holds another training, or a damaged checkpoint.
-        StageError: the loss is not finite; or Lightning Fabric isn't installed.
+        FormatError: the folder holds another training or a damaged checkpoint, or `start` is of another model.
+        StageError: a loss or a gradient is not finite; or Lightning Fabric isn't installed.
     """
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise StageError('training needs Lightning Fabric: pip install "rawpipe-isp[train]"') from error
-    fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision)  # type: ignore[arg-type]
-    fabric.launch()
-    torch.manual_seed(settings.seed)
-    bare = recipe.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = _checkpoint(folder, identity)
+    fabric = _launched(settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        bare = recipe.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
-        bare.load_state_dict(start)
+        _begin(bare, start)
     network, optimizer = fabric.setup(bare, torch.optim.Adam(bare.parameters(), settings.rate, fused=True))
     average = {name: value.detach().clone() for name, value in network.module.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    done = _resume(folder, identity, network.module, optimizer, average)
-    _cut_curve(folder / CURVE, done)
+    done = 0
+    if state is not None:
+        done = state["step"]
+        network.module.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        for name, value in average.items():
+            value.copy_(state["average"][name])
+    if fabric.is_global_zero:
+        folder.mkdir(parents=True, exist_ok=True)
+        curve.cut(folder, done)
 
-    ranks = range(done * fabric.world_size + fabric.global_rank, settings.steps * fabric.world_size, fabric.world_size)
-    loader = fabric.setup_dataloaders(
-        DataLoader(data, batch_size=None, sampler=ranks, num_workers=settings.workers), use_distributed_sampler=False
+    numbers = range(
+        done * fabric.world_size + fabric.global_rank, settings.steps * fabric.world_size, fabric.world_size
     )
-    for step, (index, batch) in enumerate(zip(ranks, loader, strict=True), done):
+    loader = fabric.setup_dataloaders(
+        DataLoader(data, batch_size=None, sampler=numbers, num_workers=settings.workers), use_distributed_sampler=False
+    )
+    for step, (number, batch) in enumerate(zip(numbers, loader, strict=True), done):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate_at(step)
-        loss = recipe.loss(network, batch, index)
-        if not bool(loss.isfinite()):
-            raise StageError(
-                f"got a loss of {loss.item()} at step {step}; expected a finite one: look for NaN in the "
-                f"data, or lower `rate`. The checkpoint in {folder} stands where it was"
-            )
+        loss = recipe.loss(network, batch, number)
         optimizer.zero_grad()
         fabric.backward(loss)
-        fabric.clip_gradients(network, optimizer, max_norm=settings.clip)
+        length = fabric.clip_gradients(network, optimizer, max_norm=settings.clip, error_if_nonfinite=False)
+        if not bool(length.isfinite() & loss.isfinite()):  # of all devices together: all of them stop here
+            raise StageError(
+                f"got a loss of {loss.item():.4g} and a gradient of length {length.item():.4g} at step {step}; "
+                "expected finite ones: look for NaN in the data, or lower `rate`. The checkpoint stands where it was"
+            )
         optimizer.step()
         _follow(average, network.module, min(settings.average, (step + 1) / (step + 10)))
-        progress(step + 1, loss.item())
-        last = step + 1 == settings.steps
-        if fabric.is_global_zero and (last or (step + 1) % settings.judge_every == 0):
-            _judge(recipe, fabric, network, average, folder, step + 1, loss.item())
-        if fabric.is_global_zero and (last or (step + 1) % settings.checkpoint_every == 0):
-            state = {"identity": identity, "step": step + 1, "model": network.module.state_dict()}
-            _save({**state, "optimizer": optimizer.state_dict(), "average": average}, folder / CHECKPOINT)
-    return {name: value.detach().cpu().contiguous() for name, value in average.items()}
+        if fabric.is_global_zero:
+            now = step + 1
+            progress(now, loss.item())
+            if now == settings.steps or now % settings.judge_every == 0:
+                judged = _judge(recipe, network, average, fabric.device)
+                _draw(judged.picture, folder / PICTURE)
+                curve.append(folder, now, loss.item(), judged.figures)
+                validated(now, judged.figures)
+            if now == settings.steps or now % settings.checkpoint_every == 0:
+                state = {"identity": identity, "step": now, "model": network.module.state_dict()}
+                _save({**state, "optimizer": optimizer.state_dict(), "average": average}, folder / CHECKPOINT)
+    return {name: value.cpu().contiguous() for name, value in average.items() if not name.startswith(BESIDE)}
+
+
+def first_process() -> bool:
+    """Whether this process is the one that writes."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+
+def _launched(settings: Settings) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what its imports do in an old way is none of the user's business
+            from lightning_fabric import Fabric
+    except ImportError as error:
+        raise StageError('training needs Lightning Fabric: pip install "rawpipe-isp[train]"') from error
+    for name in ("lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # it tells what precision was asked for
+    try:
+        fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision)  # type: ignore[arg-type]
+    except Exception as error:  # it has no tree of its own
+        raise StageError(
+            f"got {settings.devices} x {settings.accelerator!r}, which Lightning Fabric can't use: {error}; set "
+            "`accelerator` and `devices`"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _begin(network: nn.Module, start: Mapping[str, Tensor]) -> None:
+    own = {name: value for name, value in network.state_dict().items() if not name.startswith(BESIDE)}
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in start.items()}:
+        raise FormatError("got weights to start from that are of another network; expected those of the same [model]")
+    network.load_state_dict(start, strict=False)
 
 
 def _follow(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
@@ -173,41 +237,42 @@ def _follow(average: dict[str, Tensor], network: nn.Module, decay: float) -> Non
         torch._foreach_lerp_([average[name] for name in now], list(now.values()), 1 - decay)
 
 
-def _judge(
-    recipe: Recipe, fabric: Any, network: Any, average: dict[str, Tensor], folder: Path, step: int, loss: float
-) -> None:
+def _judge(recipe: Recipe, network: Any, average: dict[str, Tensor], device: torch.device) -> Judged:
+    """The validation of the averaged weights."""
     kept = {name: value.clone() for name, value in network.module.state_dict().items()}
     network.module.load_state_dict(average)
-    with torch.no_grad():
-        judged = recipe.judge(network)
-    network.module.load_state_dict(kept)
-    path = folder / CURVE
-    fresh = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if fresh:
-            writer.writerow(["step", "loss", *judged.figures])
-        writer.writerow([step, f"{loss:.5g}", *(f"{value:.4f}" for value in judged.figures.values())])
-    pixels = (judged.picture.clamp(0, 1) * 255).round().to(torch.uint8).movedim(0, -1).cpu().numpy()
-    part = folder / f"{PICTURE}.part"
+    try:
+        with torch.no_grad():
+            return recipe.judge(network, device)
+    finally:
+        network.module.load_state_dict(kept)
+
+
+def _draw(picture: Tensor, path: Path) -> None:
+    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).movedim(0, -1).cpu().numpy()
+    part = path.with_name(f"{path.name}.part")
     Image.fromarray(np.ascontiguousarray(pixels)).save(part, format="PNG")
-    part.replace(folder / PICTURE)
-
-
-def _save(state: Mapping[str, Any], path: Path) -> None:
-    part = path.with_suffix(".part")
-    torch.save(dict(state), part)
     part.replace(path)
 
 
-def _resume(folder: Path, identity: str, network: nn.Module, optimizer: Any, average: dict[str, Tensor]) -> int:
-    """Load the checkpoint, if there is one; the answer is the steps that are done."""
+def _save(state: Mapping[str, Any], path: Path) -> None:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        torch.save(dict(state), part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _checkpoint(folder: Path, identity: str) -> dict[str, Any] | None:
     path = folder / CHECKPOINT
     if not path.exists():
-        return 0
+        return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found, step = state["identity"], int(state["step"])
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["identity"]
+        if not {"step", "model", "optimizer", "average"} <= state.keys():
+            raise KeyError
     except Exception as error:
         raise FormatError(
             f"got {path}, which is no checkpoint of a training or is damaged; remove it to start again"
@@ -216,20 +281,4 @@ def _resume(folder: Path, identity: str, network: nn.Module, optimizer: Any, ave
         raise FormatError(
             f"got {folder}, which holds the training of another configuration or other data; name another folder"
         )
-    network.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    for name, value in state["average"].items():
-        average[name].copy_(value)
-    return step
-
-
-def _cut_curve(path: Path, done: int) -> None:
-    """Forget figures of steps behind the checkpoint: they come again."""
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = list(csv.reader(file))
-        kept = [row for row in rows if row and (not row[0].isdigit() or int(row[0]) <= done)]
-        with path.open("w", newline="") as file:
-            csv.writer(file).writerows(kept if done else [])
-        if not done:
-            path.unlink()
+    return state

@@ -1,0 +1,162 @@
+"""What a configuration's [data] stands for: batches to learn from, batches to validate on, and their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import Dataset
+
+from rawpipe import FormatError
+from rawpipe.stages.enhance.training.batch import Batch, Patches, Synthetic
+from rawpipe.stages.enhance.training.config import Data
+from rawpipe.stages.enhance.training.pairs import Pair, eld_pairs, sid_pairs
+from rawpipe.stages.enhance.training.photographs import Photographs, dead_leaves, read_folder, scikit_image_photographs
+from rawpipe.stages.enhance.training.raw_patches import PairPatches, RawFiles
+
+_TEXTURE = 512  # side of a drawn texture
+_RATIOS = (4, 20, 100, 300)  # of validation
+_PATCHES, _SIDE, _SEED = 6, 96, 7  # of validation
+
+
+class Opened(NamedTuple):
+    """Data, ready.
+
+    Args:
+        batches: number i for every i.
+        held_out: batches to validate on, by name.
+        sha256: of all pictures, those for validation among them.
+    """
+
+    batches: Dataset[Batch]
+    held_out: dict[str, Batch]
+    sha256: str
+
+
+def open_data(data: Data) -> Opened:
+    """The data that are named.
+
+    Raises:
+        FormatError: a folder isn't there, or holds no picture that can be used.
+    """
+    for folder in (*data.photographs, *data.raw, *data.pairs):
+        if not folder.is_dir():
+            raise FormatError(f"got {folder} to learn from, which is no folder; name one in [data], or with --data")
+    parts: list[Dataset[Batch]] = []
+    hashes: list[str] = []
+    held: Patches | None = None
+
+    def add(learned: Patches, kept: Patches) -> None:
+        nonlocal held
+        parts.append(_synthetic(learned, data))
+        hashes.extend((learned.sha256, kept.sha256))
+        held = held or kept
+
+    pictures = _pictures(data)
+    if pictures is not None:
+        add(*pictures)
+    for folder in data.raw:
+        add(Some(folder, every=data.hold_out), Some(folder, every=data.hold_out, held=True))
+    held_out = {} if held is None else _validation(held, data)
+    if data.pairs:
+        learned, kept = _split(data.pairs, data.hold_out)
+        parts.append(PairPatches(learned, batch=data.batch, side=data.side, seed=data.seed))
+        validation = PairPatches(kept, batch=_PATCHES, side=_side(data), seed=_SEED)
+        held_out["pairs"] = validation[0]
+        hashes += [parts[-1].sha256, validation.sha256]  # type: ignore[attr-defined]
+    digest = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return Opened(parts[0] if len(parts) == 1 else Mixed(parts, data.seed), held_out, digest)
+
+
+def _pictures(data: Data) -> tuple[Photographs, Photographs] | None:
+    """Photographs to learn from and to validate on; of what comes with us is only held out where nothing else is."""
+    folders = [picture for folder in data.photographs for picture in read_folder(folder, data.least)]
+    added = scikit_image_photographs() if data.scikit_image else []
+    added += dead_leaves(data.dead_leaves, _TEXTURE)
+    if not (folders or added):
+        return None
+    held, rest = (folders, added) if folders else (added, [])
+    learned = [picture for i, picture in enumerate(held) if i % data.hold_out] + rest
+    if not learned:
+        raise FormatError(f"got {len(held)} picture to learn from and to validate on; expected at least two")
+    return Photographs(learned, data.brightness), Photographs(held[:: data.hold_out], data.brightness)
+
+
+def _synthetic(source: Patches, data: Data) -> Synthetic:
+    return Synthetic(source, data.batch, data.side, data.ratios, data.skew, data.gains, data.cameras, data.seed)
+
+
+def _validation(source: Patches, data: Data) -> dict[str, Batch]:
+    low, high = data.ratios
+    ratios = [float(ratio) for ratio in _RATIOS if low <= ratio <= high] or [high]
+    return {
+        f"x{ratio:g}": Synthetic(
+            source, _PATCHES, _side(data), (ratio, ratio), gains=data.gains, cameras=data.cameras, seed=_SEED
+        )[0]
+        for ratio in ratios
+    }
+
+
+def _side(data: Data) -> int:
+    return min(_SIDE, data.least // 32 * 16)
+
+
+def _split(folders: Sequence[Path], every: int) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to learn from and to validate on; pairs of one scene stay together."""
+    pairs = [pair for root in folders for pair in _pairs(root)]
+    scenes = sorted({(pair.camera, pair.scene) for pair in pairs})
+    held = set(scenes[::every])
+    kept = [[pair for pair in pairs if ((pair.camera, pair.scene) in held) is there] for there in (False, True)]
+    if not kept[0]:
+        raise FormatError(f"got pairs of {len(scenes)} scene; expected at least two: one is for validation")
+    return kept[0], kept[1]
+
+
+def _pairs(root: Path) -> list[Pair]:
+    return sid_pairs(root, "train") if (root / "Sony").is_dir() else eld_pairs(root)
+
+
+@dataclass(frozen=True, eq=False)
+class Some(RawFiles):
+    """RAW files of a folder without every n-th one, or only these.
+
+    Args:
+        every: n.
+        held: whether they are those held out.
+    """
+
+    every: int = 25
+    held: bool = False
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files, by name."""
+        everything = RawFiles(self.folder).files
+        found = [path for i, path in enumerate(everything) if (i % self.every == 0) is self.held]
+        if not found:
+            raise FormatError(f"got {self.folder} with one RAW file; expected at least two: one is for validation")
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed(Dataset[Batch]):
+    """Batches of several kinds in equal shares; which kind batch i has depends on the seed and on i alone.
+
+    Args:
+        parts: the kinds.
+        seed: of the choice.
+    """
+
+    parts: Sequence[Dataset[Batch]]
+    seed: int = 0
+
+    def __getitem__(self, index: int) -> Batch:
+        """Batch number `index`."""
+        generator = torch.Generator().manual_seed((self.seed << 32) + index)
+        pick = int(torch.randint(len(self.parts), (1,), generator=generator))
+        return self.parts[pick][index]

@@ -1,0 +1,117 @@
+"""A whole training: from a model's name and a configuration to a file of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rawpipe import FormatError, __version__
+from rawpipe._errors import unknown
+from rawpipe.stages.enhance.training import curve
+from rawpipe.stages.enhance.training.config import Config, read_config
+from rawpipe.stages.enhance.training.data import open_data
+from rawpipe.stages.enhance.training.loop import first_process, train
+from rawpipe.stages.enhance.weights import Weights
+
+WEIGHTS = "weights.safetensors"
+
+MODELS = {"exposure_diffusion": "rawpipe.stages.enhance.exposure_diffusion.learn"}
+"""Where each model says how it learns: in `TABLES`, a dataclass for each of its own tables of a configuration, and in
+`recipe(config, held_out)`, whose `design` the weights repeat. Its own configurations lie in `recipes` beside."""
+
+
+def configured(model: str, config: str | Path, changes: Sequence[str] = (), photographs: Sequence[Path] = ()) -> Config:
+    """The configuration in a file, or the one of that name that comes with the model.
+
+    The paths in one that comes with the model start from the working folder.
+
+    Args:
+        model: name of the model.
+        config: path or name.
+        changes: as "training.steps=1000".
+        photographs: folders, in place of those the configuration names; `changes` have to say what they are.
+
+    Raises:
+        FormatError: the model or the configuration isn't known, or the configuration isn't right.
+    """
+    if model not in MODELS:
+        raise FormatError(unknown("model", model, MODELS))
+    if photographs and not any(change.partition("=")[0].strip() == "weights.learned_from" for change in changes):
+        raise FormatError(
+            "got other photographs than the configuration is about; the weights have to say what they learned from and "
+            'under which licences: --set weights.learned_from="..."'
+        )
+    path, base = Path(config), None
+    if not path.is_file():
+        known = recipes(model)
+        if path.suffix:
+            raise FormatError(f"got {path}; there is no such file, and no configuration of that name")
+        if str(config) not in known:
+            raise FormatError(unknown("configuration", config, known) + ", or the path of a file")
+        path, base = known[str(config)], Path.cwd()
+    return read_config(path, import_module(MODELS[model]).TABLES, changes, photographs, base)
+
+
+def recipes(model: str) -> dict[str, Path]:
+    """The configurations that come with a model, by name."""
+    folder = Path(str(files(MODELS[model].rpartition(".")[0]))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def run(
+    model: str,
+    config: Config,
+    folder: Path,
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+    validated: Callable[[int, Mapping[str, float]], None] = lambda step, figures: None,
+) -> Path:
+    """The path of the weights, `weights.safetensors` in the folder, once all steps are done.
+
+    Beside it lie `checkpoint.pt`, from which a killed training goes on, `curve.csv` and `curve.svg` with the figures
+    of all validations, and `validation.png`: input, result and truth side by side.
+
+    Args:
+        model: name of the model.
+        config: what it learns from, how, and what the weights say.
+        folder: made if missing; one that holds another training is refused.
+        progress: told the number of steps that are done, and the loss of the last one.
+        validated: told the number of steps and the figures of every validation.
+
+    Raises:
+        FormatError: data, start or folder can't be used.
+        StageError: the training went wrong: see `train`.
+    """
+    start, digest = _start(model, config.training.start)
+    opened = open_data(config.data)
+    recipe: Any = import_module(MODELS[model]).recipe(config, opened.held_out)
+    identity = config.identity(model, opened.sha256, digest)
+    tensors = train(
+        recipe, opened.batches, config.training, folder, identity, start, progress=progress, validated=validated
+    )
+    path = folder / WEIGHTS
+    if first_process():
+        said = {
+            "config": config.said(),
+            "data_sha256": opened.sha256,
+            "start_sha256": digest,
+            "figures": curve.last(folder),
+            "versions": {"rawpipe": __version__, **{name: version(name) for name in ("torch", "lightning-fabric")}},
+        }
+        design = asdict(recipe.design)
+        Weights(model, model=design, training=said, tensors=tensors, **asdict(config.weights)).write(path)
+    return path
+
+
+def _start(model: str, path: Path | None) -> tuple[Mapping[str, Any] | None, str]:
+    """Weights to start from, and their hash."""
+    if path is None:
+        return None, ""
+    weights = Weights.read(path)
+    if weights.enhancer != model:
+        raise FormatError(f"got {path} to start from, which holds weights of {weights.enhancer}; expected {model}")
+    return weights.tensors, weights.sha256
