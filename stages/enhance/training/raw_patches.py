@@ -170,7 +170,8 @@ class PairPatches(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Batch number `index`."""
-        generator = torch.Generator().manual_seed((self.seed << 32) + index)
+        # Torch's generator on the CPU looks at 32 bits of a seed: runs start far apart in them.
+        generator = torch.Generator().manual_seed((index + self.seed * 0x9E3779B1) % 2**32)
         picks = torch.randint(len(self.pairs), (self.batch,), generator=generator).tolist()
         parts = [self._one(self.pairs[pick], generator) for pick in picks]
         return Batch(*(torch.stack(values) for values in zip(*parts, strict=True)))

@@ -1,0 +1,193 @@
+"""`rawpipe eval`: score a model on real pairs of a short and a long exposure."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rawpipe._errors import FormatError, PipelineError
+from rawpipe.cli._say import one_line_warnings, progress_bar
+from rawpipe.cli.develop import device_of
+
+if TYPE_CHECKING:
+    from rawpipe.stages.enhance.evaluation.methods import Method
+    from rawpipe.stages.enhance.evaluation.scores import Table
+
+PROTOCOLS = ("sid-center-512", "sid-full", "eld-full")
+_FORMATS = {"text": "", "csv": ".csv", "markdown": ".md"}
+_NONE = "none"
+_PUBLISHED = "exposure_diffusion"
+_STEPS = 3
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "protocol",
+        choices=PROTOCOLS,
+        metavar="PROTOCOL",
+        help=f"{', '.join(PROTOCOLS[:-1])} or "
+        f"{PROTOCOLS[-1]}: what is scored; figures of different ones can't be compared",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="SID or ELD, laid out as published")
+    parser.add_argument(
+        "--model",
+        default=_PUBLISHED,
+        metavar="MODEL",
+        help="exposure_diffusion (default), classical, your own, or none: only brightened",
+    )
+    parser.add_argument("--weights", metavar="PATH", help="weights of the model; default: its own")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of the model; default: its own")
+    parser.add_argument(
+        "--camera",
+        metavar="NAME",
+        help="published noise to assume, such as SonyA7S2; default: that "
+        "of the camera. With ELD also the camera to score",
+    )
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="profile of the camera, instead of published noise"
+    )
+    parser.add_argument(
+        "--ratios", type=float, nargs="+", metavar="R", help="exposure ratios to score; default: all of the protocol"
+    )
+    parser.add_argument(
+        "--list",
+        type=Path,
+        dest="listed",
+        metavar="FILE",
+        help="with SID: pairs to score, a short and a long file in each line, instead of Sony_test_list.txt",
+    )
+    parser.add_argument(
+        "--aligned",
+        choices=("both", "yes", "no"),
+        default="both",
+        help="whether results are scaled to the clean picture's brightness before they are scored; default both",
+    )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="the published preprocessing and process, which is "
+        "shown the clean picture at every step; takes --weights of the authors'",
+    )
+    parser.add_argument("--format", choices=_FORMATS, help="default: what the output's ending says, else text")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: to the terminal")
+    parser.add_argument("--limit", type=int, metavar="N", help="score only the first N pairs")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...; default cpu")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no warnings")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score the pairs, and print or write the table."""
+    _check(options)
+    device_of(options.device)
+    with one_line_warnings(options.quiet):
+        method = _published(options) if options.published else _enhanced(options)
+        text = _rendered(_scored(method, options), options)
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        from rawpipe.io.atomic import replacing
+
+        with replacing(options.output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        if not options.quiet:
+            print(options.output)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what can't work before anything is read."""
+    if options.limit is not None and options.limit < 1:
+        raise PipelineError(f"got --limit {options.limit}; expected 1 or more")
+    if options.camera is not None and options.profile is not None:
+        raise PipelineError("got --camera and --profile; expected one of them: both say what the noise is")
+    if options.listed is not None and not options.protocol.startswith("sid-"):
+        raise PipelineError(f"got --list with {options.protocol}; expected it with SID only")
+    if options.model == _NONE and (options.weights is not None or options.steps is not None):
+        raise PipelineError("got --weights or --steps with --model none; leave them out")
+    if options.published:
+        if options.model != _PUBLISHED:
+            raise PipelineError(f"got --published with --model {options.model}; expected {_PUBLISHED}")
+        if options.weights is None or Path(options.weights).suffix == ".safetensors":
+            raise PipelineError(
+                f"got --published with {options.weights or 'no weights'}; expected --weights and a checkpoint (.pt) of "
+                "the authors, which you have to get from them"
+            )
+        if options.profile is not None:
+            raise PipelineError("got --published with --profile; expected --camera: it knows published gains only")
+    if options.output is not None:
+        _check_target(options.output)
+
+
+def _check_target(path: Path) -> None:
+    if path.is_dir():
+        raise FormatError(f"got the folder {path}; expected the name of a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise FormatError(f"the folder {path.parent} can't be written to: {error.strerror}") from error
+
+
+def _enhanced(options: argparse.Namespace) -> Method:
+    from rawpipe import CameraProfile
+    from rawpipe.stages.enhance.evaluation.methods import Enhanced
+
+    noise = options.camera if options.profile is None else CameraProfile.read(options.profile)
+    if options.model == _NONE:
+        return Enhanced(None, _NONE, noise, options.device)
+    return Enhanced(_model(options), options.model, noise, options.device)
+
+
+def _model(options: argparse.Namespace) -> Any:
+    """The enhancer of that name, with the options that it has."""
+    from rawpipe import _registry
+
+    kind = _registry.load(options.model, _registry.ENHANCERS)
+    known = inspect.signature(kind).parameters
+    given = {name: value for name in ("steps", "weights") if (value := getattr(options, name)) is not None}
+    for name in given:
+        if name not in known:
+            raise PipelineError(f"got --{name} for {options.model}, which has no such parameter; leave it out")
+    return kind(**given)
+
+
+def _published(options: argparse.Namespace) -> Method:
+    from rawpipe.stages.enhance.evaluation.methods import Published
+    from rawpipe.stages.enhance.exposure_diffusion.published import PublishedProcess
+
+    path = Path(options.weights)
+    if not path.is_file():
+        raise FormatError(f"got weights {path}; there is no such file")
+    steps = _STEPS if options.steps is None else options.steps
+    if not 1 <= steps <= 16:
+        raise PipelineError(f"got --steps {steps}; expected a whole number from 1 to 16")
+    process = PublishedProcess(path, steps, device=options.device)
+    return Published(process, options.model, steps, process.weights_used, options.camera)
+
+
+def _scored(method: Method, options: argparse.Namespace) -> Table:
+    from rawpipe.stages.enhance.evaluation.protocols import ALIGNED, AS_IS, protocol
+    from rawpipe.stages.enhance.evaluation.scores import evaluate
+
+    rules = protocol(options.protocol)
+    pairs = rules.pairs(options.folder, options.ratios, options.camera, options.listed)[: options.limit]
+    cameras = dict.fromkeys(pair.camera for pair in pairs)
+    if options.profile is not None and len(cameras) > 1:
+        raise PipelineError(f"got --profile for pictures of {', '.join(cameras)}; expected one camera: name its folder")
+    alignments = {"both": (AS_IS, ALIGNED), "yes": (ALIGNED,), "no": (AS_IS,)}[options.aligned]
+    with progress_bar(len(pairs), "scoring", "pair", options.quiet) as bar:
+        return evaluate(rules, pairs, method, alignments, lambda row: bar.update())
+
+
+def _rendered(table: Table, options: argparse.Namespace) -> str:
+    from rawpipe.stages.enhance.evaluation.render import FORMATS
+
+    ending = "" if options.output is None else options.output.suffix.lower()
+    form = options.format or next((name for name, own in _FORMATS.items() if own and own == ending), "text")
+    return FORMATS[form](table)
