@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from rawpipe import NoiseModel, bayer
 
 _PHASE = "RGGB"  # of planes laid out as a mosaic
+_STRIDE = 0x9E3779B1  # 2**32 / golden ratio: PyTorch's generator on the CPU uses the lower 32 bits of a seed alone
 
 
 class Batch(NamedTuple):
@@ -70,12 +71,17 @@ class Synthetic(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Batch number `index`."""
-        generator = torch.Generator().manual_seed((self.seed << 32) + index)
+        generator = numbered(self.seed, index)
         clean = self.source.patches(self.batch, self.side, generator)
         low, high = self.ratios
         ratio = low * (high / low) ** torch.rand(self.batch, generator=generator) ** (1 / self.skew)
         model = NoiseModel.random(self.batch, generator, self.cameras, self.gains)
         return exposed(clean, ratio, model, generator)
+
+
+def numbered(seed: int, index: int) -> torch.Generator:
+    """A generator for batch `index` of a run; runs of different seeds have no batch in common for a long time."""
+    return torch.Generator().manual_seed((index + seed * _STRIDE) % 2**32)
 
 
 def exposed(clean: Tensor, ratio: Tensor, model: NoiseModel, generator: torch.Generator | None = None) -> Batch:

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from rawpipe import FormatError
-from rawpipe.stages.enhance.training.batch import Batch, Patches, Synthetic
+from rawpipe.stages.enhance.training.batch import Batch, Patches, Synthetic, numbered
 from rawpipe.stages.enhance.training.config import Data
 from rawpipe.stages.enhance.training.pairs import Pair, eld_pairs, sid_pairs
 from rawpipe.stages.enhance.training.photographs import Photographs, dead_leaves, read_folder, scikit_image_photographs
@@ -21,7 +21,7 @@ from rawpipe.stages.enhance.training.raw_patches import PairPatches, RawFiles
 
 _TEXTURE = 512  # side of a drawn texture
 _RATIOS = (4, 20, 100, 300)  # of validation
-_PATCHES, _SIDE, _SEED = 6, 96, 7  # of validation
+_PATCHES, _SIDE, _SEED = 6, 96, 0  # of validation
 
 
 class Opened(NamedTuple):
@@ -157,6 +157,5 @@ class Mixed(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Batch number `index`."""
-        generator = torch.Generator().manual_seed((self.seed << 32) + index)
-        pick = int(torch.randint(len(self.parts), (1,), generator=generator))
+        pick = int(torch.randint(len(self.parts), (1,), generator=numbered(self.seed, index)))
         return self.parts[pick][index]

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from rawpipe import CameraProfile, FormatError, NoiseModel
 from rawpipe.io.container import RAW_SUFFIXES
-from rawpipe.stages.enhance.training.batch import Batch
+from rawpipe.stages.enhance.training.batch import Batch, numbered
 from rawpipe.stages.enhance.training.pairs import Pair, noise_of
 from rawpipe.stages.enhance.training.planes import linear, packed_cells, read_cells
 
@@ -171,7 +171,7 @@ class PairPatches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """Batch number `index`."""
         # Torch's generator on the CPU looks at 32 bits of a seed: runs start far apart in them.
-        generator = torch.Generator().manual_seed((index + self.seed * 0x9E3779B1) % 2**32)
+        generator = numbered(self.seed, index)
         picks = torch.randint(len(self.pairs), (self.batch,), generator=generator).tolist()
         parts = [self._one(self.pairs[pick], generator) for pick in picks]
         return Batch(*(torch.stack(values) for values in zip(*parts, strict=True)))
