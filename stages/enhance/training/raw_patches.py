@@ -170,7 +170,6 @@ class PairPatches(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Batch number `index`."""
-        # Torch's generator on the CPU looks at 32 bits of a seed: runs start far apart in them.
         generator = numbered(self.seed, index)
         picks = torch.randint(len(self.pairs), (self.batch,), generator=generator).tolist()
         parts = [self._one(self.pairs[pick], generator) for pick in picks]
