@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from rawpipe import FormatError
+from rawpipe import FormatError, Frame
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.exposure_diffusion.published import PublishedProcess, _padded
+from rawpipe.stages.enhance.training.planes import published_planes
 
 
 @pytest.fixture
@@ -62,3 +64,11 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(b"nothing")
     with pytest.raises(FormatError, match=r"got .*x.pt"):
         PublishedProcess(tmp_path / "x.pt")(planes(0.2), planes(0.4), 100, 0.4)
+
+
+def test_planes_are_laid_out_as_the_reference_packs_them(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with np.load(golden / "exposurediffusion" / "pack.npz") as stored:
+        bayer, packed = torch.from_numpy(stored["bayer"]), torch.from_numpy(stored["packed"])
+    frame = Frame.from_array(bayer, "RGGB", black=0, white=16383)
+    monkeypatch.setattr(Frame, "read", lambda path: frame)
+    torch.testing.assert_close(published_planes("any") * 16383, packed)
