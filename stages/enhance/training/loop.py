@@ -167,9 +167,10 @@ def train(
     numbers = range(
         done * fabric.world_size + fabric.global_rank, settings.steps * fabric.world_size, fabric.world_size
     )
-    loader = fabric.setup_dataloaders(
-        DataLoader(data, batch_size=None, sampler=numbers, num_workers=settings.workers), use_distributed_sampler=False
+    loader = DataLoader(
+        data, batch_size=None, sampler=numbers, num_workers=settings.workers, generator=torch.Generator()
     )
+    loader = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     for step, (number, batch) in enumerate(zip(numbers, loader, strict=True), done):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate_at(step)

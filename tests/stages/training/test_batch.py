@@ -80,7 +80,7 @@ def test_a_longer_exposure_is_a_cleaner_one() -> None:
 def test_ratios_lie_in_their_range_the_great_ones_favoured_by_the_skew(skew: float, share: float) -> None:
     count = 4000
     ratio = Synthetic(Flat(), count, 1, ratios=(1.0, 300.0), skew=skew)[0].ratio.flatten()
-    assert 1 <= float(ratio.min()) and float(ratio.max()) <= 300
+    assert float(ratio.min()) >= 1 and float(ratio.max()) <= 300
     low = float((ratio < math.sqrt(300)).float().mean())  # the lower half of the logarithms
     assert abs(low - share) < SIGMAS * math.sqrt(share * (1 - share) / count)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
 
 from rawpipe.stages.enhance.training import curve
@@ -32,7 +33,7 @@ def test_the_picture_names_every_line_and_no_two_names_overlap() -> None:
     named = {str(one.text): float(one.attrib["y"]) for one in texts if ": " in str(one.text)}
     assert set(named) == {"a < b: 30.00", "c: 30.01", "d: 29.99"}
     heights = sorted(named.values())
-    assert all(b - a >= 15 for a, b in zip(heights, heights[1:], strict=False))
+    assert all(b - a >= 15 for a, b in pairwise(heights))
 
 
 def test_a_picture_of_one_validation_or_none_is_still_one() -> None:
