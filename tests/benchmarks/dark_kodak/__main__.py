@@ -12,7 +12,8 @@ ratio. Results are clipped to 0..1.
 - noisy: the input.
 - nlm: rows removed, stabilised, non-local means, the unbiased inverse.
 - wavelet: the same around BayesShrink of undecimated wavelets, principal planes.
-- learned models by their weights: NAME=FILE[:steps], in mean field.
+- learned models by their weights, NAME=FILE:3 for three steps, in mean field and without a guard; after the number more
+  can be switched: `drawn`, `clipped`, `bfloat16`, `guard=4`, `strength=0.8`, with commas.
 
 The strength of a classical method is tuned for each column on eight other pictures, 256x256 of each, named by --tune.
 BM3D is left out: the package `bm3d` is licensed for non-commercial use only.
@@ -51,7 +52,7 @@ class Method(NamedTuple):
 
     run: Callable[[Exposed], Tensor]
     version: Callable[[Column], str]
-    passes: int = 0
+    passes: Callable[[Column], int] = lambda _: 0
 
 
 def classical(name: str, tuning: Tuning) -> Method:
@@ -61,8 +62,12 @@ def classical(name: str, tuning: Tuning) -> Method:
     )
 
 
+def learned(model: Learned) -> Method:
+    return Method(lambda dim: model(dim.batch), lambda _: model.version, lambda column: model.passes(column.ratio))
+
+
 def methods_of(names: Iterable[str], weights: Iterable[str], tuning: Tuning) -> dict[str, Method]:
-    found = {}
+    found: dict[str, Method] = {}
     for name in names:
         if name == "noisy":
             found[name] = Method(lambda dim: dim.batch.dim.clamp(0, 1), lambda _: "")
@@ -71,18 +76,14 @@ def methods_of(names: Iterable[str], weights: Iterable[str], tuning: Tuning) -> 
         else:
             sys.exit(f"got method {name!r}; expected noisy, {', '.join(METHODS)}, or --weights {name}=FILE")
     for one in weights:
-        name, _, place = one.partition("=")
-        file, _, steps = place.rpartition(":") if place.rpartition(":")[2].isdigit() else (place, "", "3")
-        model = Learned.read(Path(file), int(steps))
-        found[name] = Method(
-            lambda dim, model=model: model(dim.batch), lambda _, model=model: model.version, model.steps
-        )
+        name, _, file = one.partition("=")
+        found[name] = learned(Learned.read(file))
     return found
 
 
 def stored(file: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """What was computed, by column and picture; a line that was cut off doesn't count."""
-    found = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for line in file.read_text().splitlines() if file.is_file() else []:
         try:
             row = json.loads(line)
@@ -118,7 +119,7 @@ def computed(
                 result = methods[name].run(dim)
                 seconds = time.process_time() - start
                 row = {"column": column.name, "picture": path.stem, "version": versions[name]}
-                row |= truth.scores(result) | {"seconds": seconds, "passes": methods[name].passes}
+                row |= truth.scores(result) | {"seconds": seconds, "passes": methods[name].passes(column)}
                 with (out / f"{name}.jsonl").open("a") as file:
                     file.write(json.dumps(row) + "\n")
         print(f"{number + 1} of {len(chosen)}: {column.name}", file=sys.stderr, flush=True)
@@ -141,7 +142,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder of kodim*.png")
     parser.add_argument("--out", type=Path, required=True, help="folder for what is computed")
     parser.add_argument("--methods", nargs="*", default=["noisy", *METHODS])
-    parser.add_argument("--weights", nargs="*", default=[], help="NAME=FILE[:steps], three steps if not said")
+    parser.add_argument(
+        "--weights", nargs="*", default=[], help="NAME=FILE[:steps[,switches]], three steps if not said"
+    )
     parser.add_argument("--columns", nargs="*", default=["*"], help='"*x100", "SonyA7S2*", ...')
     parser.add_argument("--images", type=int, default=24, help="how many, evenly spaced")
     parser.add_argument("--tune", type=Path, nargs="*", default=[], help="folders of pictures to tune strengths on")

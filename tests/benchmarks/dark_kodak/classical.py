@@ -81,15 +81,18 @@ class Tuning:
     def __init__(self, file: Path, pictures: Mapping[str, Tensor]) -> None:
         self.file, self.pictures = file, pictures
         lines = file.read_text().splitlines() if file.is_file() else []
-        self.found = {(one["method"], one["column"]): one["settings"] for one in map(json.loads, lines)}
+        self.found: dict[tuple[str, str], Settings] = {
+            (one["method"], one["column"]): one["settings"] for one in map(json.loads, lines)
+        }
 
     def settings(self, method: str, column: Column) -> Settings:
         """Look them up, or search."""
-        if (method, column.name) not in self.found:
+        key = method, column.name
+        if key not in self.found:
             if not self.pictures:
                 raise SystemExit(f"got no strength of {method} for {column.name}; tune it: --tune <folder> <folder>")
-            self.found[method, column.name] = self._search(method, column)
-        return self.found[method, column.name]
+            self.found[key] = self._search(method, column)
+        return self.found[key]
 
     def _search(self, method: str, column: Column) -> Settings:
         dims = [(expose(name, clean, column), clean) for name, clean in self.pictures.items()]

@@ -1,59 +1,70 @@
-"""Learned models from their weights."""
+"""ExposureDiffusion by its weights, with the switches of its inference."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
-from rawpipe.stages.enhance.exposure_diffusion.model import Design, Light
-from rawpipe.stages.enhance.exposure_diffusion.process import expose, schedule
+from rawpipe import Noise
+from rawpipe.stages.enhance.enhancer import Given
+from rawpipe.stages.enhance.exposure_diffusion import ExposureDiffusion
 from rawpipe.stages.enhance.training.batch import Batch
-from rawpipe.stages.enhance.weights import Weights
-
-_GRID = 16  # packed pixels: the network halves its input four times
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Learned:
-    """A network and how many steps it takes, in mean field.
+    """A model as it comes, but for what is switched.
 
     Args:
-        design: what the network is shown, and what is made of its output.
-        network: in evaluation mode.
-        steps: passes of the network.
-        version: what tells these weights from others.
+        model: weights, steps, photons, guard, precision.
+        clipped: whether it gets to see the input cut to 0..1.
+        strength: from 0, the input, to 1, the model's result.
     """
 
-    design: Design
-    network: nn.Module
-    steps: int
-    version: str
+    model: ExposureDiffusion
+    clipped: bool = False
+    strength: float = 1.0
 
     @classmethod
-    def read(cls, path: Path, steps: int) -> Learned:
-        weights = Weights.read(path)
-        design = Design(**weights.model)
-        network = design.build()
-        network.load_state_dict(dict(weights.tensors))
-        network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(design, network, steps, f"{weights.sha256[:12]}:{steps}")
+    def read(cls, given: str) -> Learned:
+        """Of FILE, FILE:4 for four steps, or FILE:4,drawn,clipped,bfloat16,guard=4,strength=0.8; in any order."""
+        path, _, switches = given.partition(":")
+        steps, photons, guard, precision, clipped, strength = 3, "mean", 0.0, "float32", False, 1.0
+        for one in filter(None, switches.split(",")):
+            name, _, value = one.partition("=")
+            if name.isdigit():
+                steps = int(name)
+            elif name == "drawn":
+                photons = name
+            elif name == "clipped":
+                clipped = True
+            elif name == "bfloat16":
+                precision = name
+            elif name == "guard":
+                guard = float(value)
+            elif name == "strength":
+                strength = float(value)
+            else:
+                raise SystemExit(f"got {one!r} in {given}; expected steps, drawn, clipped, bfloat16, guard=, strength=")
+        return cls(ExposureDiffusion(steps, path, photons, guard, precision), clipped, strength)
+
+    @property
+    def version(self) -> str:
+        """What tells these weights and switches from others."""
+        model = self.model
+        switches = (model.steps, model.photons, model.guard, model.precision, self.clipped, self.strength)
+        return " ".join(map(str, (model.weights_used().split()[0], *switches)))
+
+    def passes(self, ratio: float) -> int:
+        """How often the network runs: at a ratio of 1 there is nothing to collect."""
+        return self.model.steps if ratio > 1 else 1
 
     def __call__(self, batch: Batch) -> Tensor:
         """Clean planes (1, 4, h, w), 0 to 1."""
-        height, width = batch.dim.shape[-2:]
-        dim = F.pad(batch.dim, (0, -width % _GRID, 0, -height % _GRID), mode="reflect")
-        light = Light(batch.ratio, batch.shot, batch.read)
-
-        def estimate(state: Tensor, multiplier: Tensor) -> Estimate:
-            shown = self.design.channels(state, multiplier, dim, light)
-            return self.design.estimate(self.network(shown.contiguous(memory_format=torch.channels_last)), state)
-
-        multipliers = list(schedule(float(batch.ratio), self.steps).float())
-        shot = batch.shot.clamp(min=1e-6)
-        clean = expose(estimate, dim, shot, multipliers, markov=self.design.markov)[-1].clean
-        return clean[..., :height, :width].clamp(0, 1)
+        noise = Noise(batch.shot.flatten(), batch.read.flatten(), torch.zeros(4))
+        run = self.model.prepared(Given(noise, float(batch.ratio), seed=0))
+        dim = batch.dim.clamp(0, 1) if self.clipped else batch.dim
+        result = run(dim, torch.zeros(2, dtype=torch.long))
+        return (dim + self.strength * (result - dim)).clamp(0, 1)

@@ -55,7 +55,8 @@ def _best(means: Mapping[str, Mapping[Column, Mapping[str, float]]], column: Col
 
 
 def _by_ratio(means: Mapping[str, Mapping[Column, Mapping[str, float]]], metric: str) -> str:
-    columns = [column for column, figures in next(iter(means.values())).items() if metric in figures]
+    known = [{column for column, found in of.items() if metric in found} for of in means.values()]
+    columns = [column for column in next(iter(means.values())) if all(column in there for there in known)]
     groups = {
         (iso, ratio): [one for one in columns if (one.iso, one.ratio) == (iso, ratio)]
         for iso in ISOS
