@@ -38,6 +38,7 @@ class Enhancer(Protocol):
 
     - `working_bytes`: what it needs for each pixel of the mosaic;
     - `exposure`: what `Enhance(exposure=None)` means, "auto" or a ratio; 1 if it doesn't say;
+    - `trial`: packed rows and columns of the flat fields on which the stage tries what noise it leaves;
     - `bounded`: True if results end at 1; the stage then passes brighter areas through;
     - `weights_used()`: which weights, in one line that starts with their hash.
     """

@@ -12,13 +12,13 @@ from torch import Tensor
 from rawpipe import Noise
 from rawpipe.stages.enhance.enhancer import Run
 
-_SHAPE = (4, 1024, 96)  # tall: rows that a model has smoothed are few independent ones
+TRIAL = (1024, 96)  # tall: rows that a model has smoothed are few independent ones
 _ORDERS = ((0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0))  # in all, R and Gr share their rows, Gb and B
 _LEVEL = 0.2  # of saturation
 _SEED = 2013
 
 
-def left(run: Run, noise: Noise, white: Tensor) -> Noise:
+def left(run: Run, noise: Noise, white: Tensor, size: tuple[int, int] = TRIAL) -> Noise:
     """Noise behind `run` of flat fields that have `noise` before it, per site (4).
 
     Every site gets the draws of every other one in turn: what little chance is left in them is the same for all.
@@ -27,21 +27,22 @@ def left(run: Run, noise: Noise, white: Tensor) -> Noise:
         run: the model.
         noise: noise of its input.
         white: saturation above black per site (4).
+        size: packed rows and columns of the fields.
     """
     level = (_LEVEL * white)[:, None, None]
-    dark, lit = (_tried(run, noise, at) for at in (torch.zeros_like(level), level))
+    dark, lit = (_tried(run, noise, at, size) for at in (torch.zeros_like(level), level))
     row2 = torch.minimum((dark[1] + lit[1]) / 2, dark[0])
     shot = ((lit[0] - dark[0]) / level[:, 0, 0]).clamp(min=0)
     return Noise(shot, (dark[0] - row2).sqrt(), row2.sqrt())
 
 
-def _tried(run: Run, noise: Noise, level: Tensor) -> tuple[Tensor, Tensor]:
+def _tried(run: Run, noise: Noise, level: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Variance of the result and of the part that its rows share, per site (4)."""
     generator = torch.Generator().manual_seed(_SEED)
-    pixels = torch.randn(_SHAPE, generator=generator).to(level)
-    offsets = torch.randn(2, _SHAPE[1], 1, generator=generator)[[0, 0, 1, 1]].to(level)
+    pixels = torch.randn((4, *size), generator=generator).to(level)
+    offsets = torch.randn(2, size[0], 1, generator=generator)[[0, 0, 1, 1]].to(level)
     shot, read, rows = (values[:, None, None] for values in (noise.shot, noise.read, noise.row))
-    third = _SHAPE[2] // 3  # the outer ones are too far apart to share anything but their rows
+    third = size[1] // 3  # the outer ones are too far apart to share anything but their rows
     place = torch.zeros(2, dtype=torch.int64, device=level.device)
     variance, shared = torch.zeros_like(noise.read), torch.zeros_like(noise.read)
     for order in _ORDERS:

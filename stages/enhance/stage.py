@@ -11,7 +11,7 @@ from torch import Tensor
 from rawpipe import Frame, Noise, Space, StageError, bayer
 from rawpipe.stages.enhance.brightness import MOST, auto_ratio
 from rawpipe.stages.enhance.enhancer import Enhancer, Given, Run, named
-from rawpipe.stages.enhance.left import left
+from rawpipe.stages.enhance.left import TRIAL, left
 from rawpipe.stages.enhance.limits import HIGHLIGHT_RADIUS, passed_through
 
 
@@ -121,7 +121,8 @@ class Enhance:
             _blended, self.enhancer.prepared(Given(noise, ratio, self.seed)), noise, self._bounded, float(self.strength)
         )
         scale = (unit / ratio, torch.full((), ratio, device=unit.device))
-        ready = Ready(run, *scale, left(run, noise, torch.ones_like(unit)).scaled(unit))
+        trial = getattr(self.enhancer, "trial", TRIAL)
+        ready = Ready(run, *scale, left(run, noise, torch.ones_like(unit), trial).scaled(unit))
         return replace(self, exposure=ratio, weights=used, _ready=ready)
 
     def _weights_used(self) -> str | None:

@@ -51,6 +51,7 @@ class ExposureDiffusion:
     exposure = "auto"
     bounded = True
     working_bytes = 250
+    trial = (512, 64)
 
     def __post_init__(self) -> None:
         if not (type(self.steps) is int and 1 <= self.steps <= 16):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rawpipe import FormatError
+from rawpipe import FormatError, RawpipeWarning
 from rawpipe._errors import unknown
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.weights import Weights
@@ -68,6 +68,7 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
     else:
         tensors = published(path)
         design = design_of(tensors, path)
+        tensors = reordered(tensors)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         said = f"{digest[:12]} {path.name}, a published checkpoint, licence unknown"
     module = design.build()
@@ -86,7 +87,7 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
 
 @cache
 def _warn_once(text: str) -> None:
-    warnings.warn(text, stacklevel=2)
+    warnings.warn(text, RawpipeWarning, stacklevel=2)
 
 
 def published(path: Path) -> Mapping[str, Tensor]:
@@ -137,3 +138,19 @@ def design_of(tensors: Mapping[str, Tensor], path: Path) -> Design:
             f"got {path}, a network of {inputs} channels in and {outputs} out; expected 4, 8 or 12, and 4 or 9"
         )
     return Design(backbone, width, inputs > 4, inputs > 8, sigma=False, head=outputs == 9, clipped=True)
+
+
+def reordered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published state dict for planes R, Gr, Gb, B: the published order is R, Gr, B, Gb.
+
+    The first layer takes groups of four planes; the last one gives M, X and R, or one group of planes.
+    """
+    first, last = ("conv1_1", "conv10_1") if "conv10_1.weight" in tensors else ("intro", "ending")
+    planes = torch.tensor([0, 1, 3, 2])
+    into = torch.arange(tensors[f"{first}.weight"].shape[1]).reshape(-1, 4)[:, planes].flatten()
+    outputs = len(tensors[f"{last}.weight"])
+    mask = outputs % 4
+    out = torch.cat([torch.arange(mask), torch.arange(mask, outputs).reshape(-1, 4)[:, planes].flatten()])
+    moved = {f"{first}.weight": tensors[f"{first}.weight"][:, into]}
+    moved |= {key: tensors[key][out] for key in (f"{last}.weight", f"{last}.bias")}
+    return {**tensors, **moved}

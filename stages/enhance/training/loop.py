@@ -46,7 +46,7 @@ class Recipe(Protocol):
         """The network, with fresh weights; a module `beside` may hold what else is learned."""
 
     def loss(self, network: Callable[..., Any], batch: Any, index: int) -> Tensor:
-        """The loss of batch number `index`, from which all that is random follows."""
+        """The loss of batch number `index`, a tuple of tensors, from which all that is random follows."""
 
     def judge(self, network: Callable[..., Any], device: torch.device) -> Judged:
         """Validate."""
@@ -142,7 +142,7 @@ def train(
 
     Raises:
         FormatError: the folder holds another training or a damaged checkpoint, or `start` is of another model.
-        StageError: a loss or a gradient is not finite; or Lightning Fabric isn't installed.
+        StageError: data, a loss or a gradient are not finite; or Lightning Fabric isn't installed.
     """
     state = _checkpoint(folder, identity)
     fabric = _launched(settings)
@@ -174,14 +174,20 @@ def train(
     for step, (number, batch) in enumerate(zip(numbers, loader, strict=True), done):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate_at(step)
+        finite = torch.stack([value.isfinite().all() for value in batch]).all()
+        if not bool(fabric.all_reduce(finite.float(), reduce_op="mean") == 1):  # then all devices stop here
+            raise StageError(
+                f"got NaN or infinity in the data at step {step}; expected finite pictures: look at what [data] names. "
+                "The checkpoint stands where it was"
+            )
         loss = recipe.loss(network, batch, number)
         optimizer.zero_grad()
         fabric.backward(loss)
         length = fabric.clip_gradients(network, optimizer, max_norm=settings.clip, error_if_nonfinite=False)
-        if not bool(length.isfinite() & loss.isfinite()):  # of all devices together: all of them stop here
+        if not bool(length.isfinite() & loss.isfinite()):  # of all devices together
             raise StageError(
                 f"got a loss of {loss.item():.4g} and a gradient of length {length.item():.4g} at step {step}; "
-                "expected finite ones: look for NaN in the data, or lower `rate`. The checkpoint stands where it was"
+                "expected finite ones: lower `rate`. The checkpoint stands where it was"
             )
         optimizer.step()
         _follow(average, network.module, min(settings.average, (step + 1) / (step + 10)))
