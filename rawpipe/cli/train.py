@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,16 +46,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, or go on with a training that was stopped; the weights are written at the end."""
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # for each further device this command runs once more, in silence
+    parent = os.getppid()
     try:
         with one_line_warnings(options.quiet or not first):
             path = _trained(options, options.quiet or not first)
-    except RawpipeError:
-        if first:
+    except (Exception, KeyboardInterrupt) as error:
+        if first or not (isinstance(error, RawpipeError | KeyboardInterrupt) or _orphaned(parent)):
             raise
         return 1
     if first and not options.quiet:
         print(path)
     return 0
+
+
+def _orphaned(parent: int) -> bool:
+    """Whether the first process is gone, which has said why, or is about to."""
+    for _ in range(50):
+        if os.getppid() != parent:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _trained(options: argparse.Namespace, quiet: bool) -> Path:

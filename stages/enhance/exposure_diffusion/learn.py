@@ -116,7 +116,8 @@ class Exposing:
         drawn = (torch.rand(count, generator=generator, device=batch.dim.device) < 0.5)[:, None, None, None]
 
         def draw(mean: Tensor, _: int) -> Tensor:
-            return torch.where(drawn, torch.poisson(mean, generator), mean)
+            photons = torch.poisson(mean.nan_to_num(0.0), generator)  # which refuses NaN; the loop says it better
+            return torch.where(drawn & mean.isfinite(), photons, mean)
 
         state = batch.dim
         with torch.no_grad():

@@ -133,13 +133,21 @@ class Poisoned(Dataset[Batch]):
         return batch
 
 
-def test_nan_in_the_data_stops_at_its_step_and_leaves_the_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [6, 7])  # which learn the first and the second step of a trajectory
+def test_nan_in_the_data_stops_at_its_step_and_leaves_the_checkpoint(step: int, tmp_path: Path) -> None:
     recipe, data = lesson()
-    with pytest.raises(StageError, match=r"got a loss of nan .* at step 6; expected .*look for NaN in the data"):
-        train(recipe, Poisoned(data, 6), settings(), tmp_path, "me")
+    with pytest.raises(StageError, match=f"got NaN or infinity in the data at step {step}; expected finite pictures"):
+        train(recipe, Poisoned(data, step), settings(), tmp_path, "me")
     state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     assert state["step"] == 4 and all(bool(value.isfinite().all()) for value in state["average"].values())
-    assert train(recipe, data, settings(), tmp_path, "me")  # repaired, it goes on
+
+
+def test_a_training_that_diverges_stops_before_its_weights_are_spoilt(tmp_path: Path) -> None:
+    recipe, data = lesson()
+    with pytest.raises(StageError, match=r"got a loss of .* at step \d+; expected finite ones: lower `rate`"):
+        train(recipe, data, settings(rate=1e37, warmup=0, checkpoint_every=1), tmp_path, "me")
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert all(bool(value.isfinite().all()) for value in state["model"].values())
 
 
 def test_a_short_training_makes_held_out_pictures_better(tmp_path: Path) -> None:
