@@ -76,7 +76,7 @@ def svg(steps: Sequence[float], lines: Mapping[str, Sequence[float]], label: str
         value, step = low + (high - low) * i / 5, far * i / 5
         parts.append(f'<path d="M{_LEFT},{y(value):.1f}H{right}" stroke="#ddd"/>')
         parts.append(_text(_LEFT - 6, y(value) + 4, f"{value:.4g}", "end"))
-        parts.append(_text(x(step), bottom + 18, f"{step:.4g}", "middle"))
+        parts.append(_text(x(step), bottom + 18, f"{step:.0f}", "middle"))
     free = float(_HEIGHT)
     for (name, line), color in sorted(
         zip(lines.items(), cycle(_COLORS), strict=False), key=lambda one: list(one[0][1][-1:])
