@@ -29,7 +29,12 @@ _ON_MOSAIC = [*_COUNTS, ("demosaic", {})]  # what a demosaiced DNG has behind it
 
 
 def default_stages(
-    to: str = "tiff", *, demosaic: str = "malvar2004", enhance: str | None = None, demosaiced: bool = False
+    to: str = "tiff",
+    *,
+    demosaic: str = "malvar2004",
+    enhance: str | None = None,
+    exposure: float | str | None = None,
+    demosaiced: bool = False,
 ) -> list[Stage]:
     """Stages from a camera file to a "dng" (its mosaic), a "linear-dng" (camera RGB), or a "tiff" (sRGB).
 
@@ -37,6 +42,7 @@ def default_stages(
         to: the kind of file.
         demosaic: the method of `Demosaic`. "superpixel" leaves OpcodeList3 out, which is for the full size.
         enhance: the model of `Enhance`, which cleans the mosaic by the noise that `NoiseCalibration` finds, or None.
+        exposure: the ratio of `Enhance` by which the frame gets brighter, "auto", or None: what the model is for.
         demosaiced: for a frame that is camera RGB already; it can't be enhanced any more.
 
     Raises:
@@ -49,6 +55,7 @@ def default_stages(
         chosen = [one for one in chosen if one != ("opcodes", {"number": 3})]
     if enhance is not None and not demosaiced:
         behind = 1 + max(chosen.index(one) for one in _COUNTS if one in chosen)
-        clean: list[Named] = [*chosen[1:behind], ("defect_pixels", {}), ("enhance", {"model": enhance})]
+        ratio = {} if exposure is None else {"exposure": exposure}
+        clean: list[Named] = [*chosen[1:behind], ("defect_pixels", {}), ("enhance", {"model": enhance} | ratio)]
         chosen = [chosen[0], ("noise_calibration", {}), *clean, *chosen[behind:]]
     return [make(name, {"method": demosaic} if name == "demosaic" else values) for name, values in chosen]

@@ -13,7 +13,7 @@ from importlib import import_module
 
 COMMANDS = {
     "develop": "turn RAW files into DNG or TIFF",
-    "info": "say what a RAW file holds",
+    "info": "say what a RAW file holds, or which weights are installed",
     "calibrate": "measure a camera's noise from darks and flats, or estimate it from photographs",
     "eval": "score a model on real pairs of a short and a long exposure",
     "export": "write a camera profile in the form of another program",

@@ -27,7 +27,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--to", choices=TARGETS, help="kind of file; by default what the output's ending says, else tiff"
     )
     parser.add_argument("--demosaic", metavar="METHOD", help="bilinear, malvar2004, menon2007 or superpixel")
-    parser.add_argument("--enhance", metavar="MODEL", help='clean the mosaic by its noise: "classical", or your own')
+    parser.add_argument(
+        "--enhance", metavar="MODEL", help="clean the mosaic by its noise: exposure_diffusion, classical, or your own"
+    )
+    parser.add_argument(
+        "--exposure", metavar="RATIO", help='with --enhance, how many times too dark it is, from 1 to 300, or "auto"'
+    )
     parser.add_argument("--ev", metavar="EV", help='stops of exposure, or "auto"')
     parser.add_argument("--recipe", type=Path, help="a TOML recipe to run instead of the default stages")
     parser.add_argument("--until", metavar="STAGE", help="stop behind this stage")
@@ -157,27 +162,38 @@ def _pipeline(to: str, options: argparse.Namespace, demosaiced: bool = False) ->
         pipeline = Pipeline.load(options.recipe)
         if options.enhance is not None:
             raise PipelineError(f"got --enhance {options.enhance} and --recipe; write it into the recipe")
+        if options.exposure is not None:
+            raise PipelineError(f"got --exposure {options.exposure} and --recipe; write it into the recipe")
         if method and "demosaic" in pipeline.names:
             pipeline = pipeline.replace("demosaic", make("demosaic", {"method": method}))
     else:
         if options.enhance is not None and demosaiced:
             raise PipelineError(f"got --enhance {options.enhance} for pixels that are demosaiced; it works on mosaics")
-        chosen = {"demosaic": method or "malvar2004", "enhance": options.enhance}
-        pipeline = Pipeline(default_stages(to, **chosen, demosaiced=demosaiced))
+        if options.exposure is not None and options.enhance is None:
+            raise PipelineError(f"got --exposure {options.exposure} without --enhance; expected both, or --ev")
+        pipeline = Pipeline(
+            default_stages(
+                to,
+                demosaic=method or "malvar2004",
+                enhance=options.enhance,
+                exposure=_number(options.exposure, "--exposure", "a ratio from 1 to 300"),
+                demosaiced=demosaiced,
+            )
+        )
     if method and not demosaiced and "demosaic" not in pipeline.names:
         raise PipelineError(f"got --demosaic {method}; these stages keep the mosaic: use --to linear-dng or tiff")
     if options.ev is not None:
-        exposure = make("exposure", {"ev": _ev(options.ev)})
+        exposure = make("exposure", {"ev": _number(options.ev, "--ev", "a number of stops")})
         known = "exposure" in pipeline.names
         pipeline = pipeline.replace("exposure", exposure) if known else Pipeline([*pipeline, exposure])
     return pipeline[: pipeline.index(options.until) + 1] if options.until else pipeline
 
 
-def _ev(text: str) -> float | str:
+def _number(text: str | None, option: str, expected: str) -> float | str | None:
     try:
-        return "auto" if text == "auto" else float(text)
+        return text if text is None or text == "auto" else float(text)
     except ValueError:
-        raise PipelineError(f'got --ev {text}; expected a number of stops, or "auto"') from None
+        raise PipelineError(f'got {option} {text}; expected {expected}, or "auto"') from None
 
 
 def _matrix(text: str | None) -> object:

@@ -1,21 +1,30 @@
-"""`rawpipe info`: what a RAW file holds."""
+"""`rawpipe info`: what a RAW file holds, and which weights are installed."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from rawpipe._errors import FormatError
 from rawpipe.cli._say import one_line_warnings
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a RAW file")
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a RAW file")
+    parser.add_argument(
+        "--weights", action="store_true", help="list the weights of learned models, with their licences"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no warnings")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print one fact a line."""
+    if options.weights == (options.file is not None):
+        raise FormatError("got neither a file nor --weights, or both; expected one of them: rawpipe info photo.nef")
+    if options.weights:
+        _print_weights()
+        return 0
     from rawpipe import Frame
 
     with one_line_warnings(options.quiet):
@@ -50,6 +59,25 @@ def run(options: argparse.Namespace) -> int:
         if value not in ("", None, ()):
             print(f"{name:18} {value}")
     return 0
+
+
+def _print_weights() -> None:
+    """All sets of all installed enhancers."""
+    from rawpipe import _registry
+    from rawpipe.stages.enhance.weights import Weights
+
+    for name in _registry.installed(_registry.ENHANCERS):
+        sets: dict[str, Path] = getattr(_registry.load(name, _registry.ENHANCERS), "weight_sets", dict)()
+        for set_name, path in sets.items():
+            weights = Weights.read(path)
+            facts = {
+                "weights": f"{name} {set_name}, {path.stat().st_size / 1e6:.1f} MB",
+                "sha256": weights.sha256,
+                "licence": weights.licence + (" (research only)" if weights.research_only else ""),
+                "learned from": weights.learned_from,
+            }
+            for fact, value in facts.items():
+                print(f"{fact:18} {value}")
 
 
 def _numbers(values: object) -> str:

@@ -40,7 +40,8 @@ class Enhancer(Protocol):
     - `exposure`: what `Enhance(exposure=None)` means, "auto" or a ratio; 1 if it doesn't say;
     - `trial`: packed rows and columns of the flat fields on which the stage tries what noise it leaves;
     - `bounded`: True if results end at 1; the stage then passes brighter areas through;
-    - `weights_used()`: which weights, in one line that starts with their hash.
+    - `weights_used()`: which weights, in one line that starts with their hash;
+    - `weight_sets()`, static: files of the sets that come with it, by name, for `rawpipe info --weights`.
     """
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from rawpipe import StageError
 from rawpipe.stages.enhance.enhancer import Given, Run
 from rawpipe.stages.enhance.exposure_diffusion.draws import keyed
-from rawpipe.stages.enhance.exposure_diffusion.load import loaded
+from rawpipe.stages.enhance.exposure_diffusion.load import bundled, loaded
 from rawpipe.stages.enhance.exposure_diffusion.model import Light
 from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
@@ -77,6 +78,11 @@ class ExposureDiffusion:
     def weights_used(self) -> str:
         """Hash, name, licence and training data of the weights."""
         return loaded(self.weights, _CPU).said
+
+    @staticmethod
+    def weight_sets() -> dict[str, Path]:
+        """Files of the sets of weights that come with rawpipe, by name."""
+        return bundled()
 
     def sampled(self) -> ExposureDiffusion:
         """The same with drawn photons: with other seeds it gives other pictures."""
