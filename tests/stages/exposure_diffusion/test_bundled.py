@@ -1,0 +1,127 @@
+"""The weights that come with rawpipe: what they promise, on scenes whose truth is known."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from rawpipe import Frame, NoiseModel, Pipeline, RawpipeWarning, bayer
+from rawpipe.metrics import psnr_db
+from rawpipe.stages import BlackLevel, Enhance, NoiseCalibration, RowNoise
+from rawpipe.stages.enhance import Classical, ExposureDiffusion
+from rawpipe.stages.enhance.training.photographs import dead_leaves
+from rawpipe.stages.enhance.training.unprocess import sampled, typical, unprocess
+from rawpipe.stages.enhance.weights import Weights
+
+SETS = ExposureDiffusion.weight_sets()
+FLAT = slice(16, 112), slice(16, 112)  # of each of the eight fields of 128x128 cells
+
+
+def chart(cfa: str) -> Tensor:
+    """Eight flat fields of different colours and brightness, 1 to 60 % of saturation (H, W)."""
+    levels = torch.tensor([0.01, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.6])
+    tints = torch.tensor([[0.5, 1.0, 1.0, 0.6], [0.9, 0.8, 0.8, 0.4], [0.3, 0.7, 0.7, 0.9], [0.8, 0.9, 0.9, 0.8]])
+    fields = levels[:, None] * tints.repeat(2, 1)
+    planes = fields.T.reshape(4, 2, 4).repeat_interleave(128, 1).repeat_interleave(128, 2)
+    return bayer.unpack(planes, cfa, 512, 1024)
+
+
+def exposed(truth: Tensor, cfa: str, ratio: float, iso: float = 1600, seed: int = 0) -> Frame:
+    """Counts of a Sony A7S2 that was exposed too short."""
+    model = NoiseModel.virtual("SonyA7S2", iso=iso)
+    white = float(model.saturation_dn.min())
+    counts = model.sample(truth * white / ratio, cfa, torch.Generator().manual_seed(seed)) + 512
+    return Frame.from_array(
+        counts, cfa, black=512, white=512 + white, bits=14, neutral=(0.5, 1, 0.65), iso=iso, make="Sony", model="A7S2"
+    )
+
+
+def pipeline(model: object, ratio: float) -> Pipeline:
+    calibration = NoiseCalibration(NoiseModel.virtual("SonyA7S2", iso=1600))
+    return Pipeline([calibration, BlackLevel(), RowNoise("picture"), Enhance(model, exposure=ratio)])  # type: ignore[arg-type]
+
+
+def scene() -> Tensor:
+    """Overlapping discs of all sizes, which no training has seen, as a mosaic (384, 512)."""
+    (leaves,) = dead_leaves(1, 512, seed=20_000)
+    return bayer.unpack(sampled(unprocess(leaves[None, :, :384] / 255, typical()))[0], "RGGB", 384, 512)
+
+
+def test_there_is_a_default_set_that_products_may_use() -> None:
+    weights = Weights.read(SETS["default"])
+    assert not weights.research_only and weights.licence == "Apache-2.0"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_is_small_and_has_a_card_with_its_own_hash(name: str) -> None:
+    path, weights = SETS[name], Weights.read(SETS[name])
+    assert path.stat().st_size <= 16_000_000
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert weights.sha256 in card and weights.licence in card
+    for heading in ("## Learned from", "## Recipe", "## Figures", "## Known failures"):
+        assert heading in card
+    assert weights.training["steps"] > 0 and re.fullmatch("[0-9a-f]{64}", weights.training["data_sha256"])
+
+
+@pytest.mark.parametrize("ratio", [20.0, 100.0, 300.0])
+def test_in_the_dark_it_beats_the_classical_model(ratio: float) -> None:
+    truth = scene()
+    frame = exposed(truth, "RGGB", ratio)
+    learned, classical = (pipeline(model, ratio)(frame).data for model in (ExposureDiffusion(), Classical()))
+    assert psnr_db(learned, truth) > psnr_db(classical, truth) + 1
+
+
+@pytest.mark.parametrize("cfa", bayer.PHASES)
+def test_flat_fields_keep_their_colour(cfa: str) -> None:
+    truth = chart(cfa)
+    result = pipeline(ExposureDiffusion(), 100)(exposed(truth, cfa, 100)).data
+    got, expected = bayer.pack(result, cfa), bayer.pack(truth, cfa)
+    for row in range(2):
+        for column in range(4):
+            field = (
+                ...,
+                *(
+                    slice(128 * at + inner.start, 128 * at + inner.stop)
+                    for at, inner in zip((row, column), FLAT, strict=True)
+                ),
+            )
+            off = (got[field].mean((-2, -1)) - expected[field].mean((-2, -1))).abs()
+            assert bool((off < 0.004 + 0.02 * expected[field].mean((-2, -1))).all())
+
+
+def test_the_noise_profile_of_its_dng_is_the_noise_in_the_files_flat_patches(tmp_path: Path) -> None:
+    cfa = "GBRG"
+    path = tmp_path / "dark.dng"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RawpipeWarning)
+        pipeline(ExposureDiffusion(), 100)(exposed(chart(cfa), cfa, 100)).write(path)
+        frame = BlackLevel()(Frame.read(path))
+    assert frame.noise is not None and frame.cfa == cfa
+    planes = bayer.pack(frame.data, cfa)
+    measured, said = [], []
+    for number in range(8):
+        rows, columns = (
+            slice(128 * at + inner.start, 128 * at + inner.stop)
+            for at, inner in zip(divmod(number, 4), FLAT, strict=True)
+        )
+        field = planes[:, rows, columns]
+        measured.append(field.var((1, 2)).mean())
+        said.append(frame.noise.variance(field.mean((1, 2))).mean())
+    ratio = (sum(measured) / sum(said)) ** 0.5  # type: ignore[operator]
+    assert float(ratio) == pytest.approx(1, abs=0.2)
+
+
+def test_frames_of_another_strength_lie_between() -> None:
+    truth = scene()
+    frame = exposed(truth, "RGGB", 100)
+    half = pipeline(ExposureDiffusion(), 100)
+    half = half.replace("enhance", replace(half["enhance"], strength=0.5))  # type: ignore[type-var]
+    none, full = BlackLevel()(frame).data * 100, pipeline(ExposureDiffusion(), 100)(frame).data
+    between = half(frame).data
+    assert psnr_db(none, truth) < psnr_db(between, truth) < psnr_db(full, truth)
