@@ -108,7 +108,7 @@ def test_two_processes_train_together_and_one_writes(config: Path) -> None:
     out = config.parent / "out"
     words = ["-m", "rawpipe", "train", "exposure_diffusion", str(config), "-o", str(out), "--set", "training.devices=2"]
     done = subprocess.run(
-        [sys.executable, *words], check=False, capture_output=True, text=True, timeout=300,
+        [sys.executable, *words], check=False, capture_output=True, text=True, timeout=600,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

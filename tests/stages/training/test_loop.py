@@ -92,7 +92,7 @@ spec.loader.exec_module(here)
 kill = here.at(7, lambda: os.kill(os.getpid(), signal.SIGKILL))
 here.train(*here.lesson(), here.settings(), Path({str(tmp_path)!r}), "me", progress=kill)
 """
-    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=120)
+    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=600)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert_same(tmp_path, train(*lesson(), settings(), tmp_path, "me"), whole)
 
