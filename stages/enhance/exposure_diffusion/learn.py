@@ -22,8 +22,9 @@ from rawpipe.stages.enhance.training.batch import Batch
 from rawpipe.stages.enhance.training.config import Config
 from rawpipe.stages.enhance.training.loop import Judged
 
-_LOSSES = ("log", "l1")
+_LOSSES = ("log", "log-plain", "l1")
 _FLOOR = 1e-7  # of a mean squared error: 70 dB are good enough
+_TYPICAL = (3.7e-3, 0.42)  # squared error of a fair estimate = first * (variance at a tenth of saturation) ** second
 _LEAST_SHOT = 1e-6  # what counts as a picture without shot noise: a million electrons
 _SHOWN = (2.0, 1.0, 1.6)  # white balance of validation pictures
 
@@ -34,7 +35,8 @@ class Process:
 
     Args:
         steps: of a trajectory; 1 = a plain network.
-        loss: "log", the mean logarithm of a patch's squared error, or "l1", the published one.
+        loss: "log", the mean logarithm of a patch's squared error, "log-plain", or "l1", the published one; see
+            `log_error`.
         through: whether gradients run through whole trajectories, as published, with weights of the steps that are
             learned too; only for "l1". A batch then costs `steps` times as much as one of a plain network.
 
@@ -126,7 +128,9 @@ class Exposing:
                 shot, follow = batch.shot.clamp(min=_LEAST_SHOT), multipliers[i + 1]
                 state = next_state(batch.dim, state, clean, shot, multipliers[i], follow, draw, i, self.design.markov)
         found = self.estimate(network, batch, state, multipliers[chosen])
-        return step_loss(found, batch.clean) if self.loss_name == "l1" else log_error(found, batch.clean)
+        if self.loss_name == "l1":
+            return step_loss(found, batch.clean)
+        return log_error(found, batch, plain=self.loss_name == "log-plain")
 
     def estimate(
         self, network: Callable[[Tensor], Tensor], batch: Batch, state: Tensor, multiplier: Tensor
@@ -172,23 +176,27 @@ def _singly(batch: Batch) -> list[Batch]:
     return [Batch(*(value[i : i + 1] for value in batch)) for i in range(len(batch.clean))]
 
 
-def log_error(estimate: Estimate, clean: Tensor) -> Tensor:
-    """Mean over pictures of log10 of the squared error, before any clipping: 10 dB less PSNR are a loss of 1.
+def log_error(estimate: Estimate, batch: Batch, plain: bool = False) -> Tensor:
+    """Mean over pictures of log10 of the squared error, before any clipping, and of what is typical at their noise.
 
-    Pictures of all ratios then weigh the same, and the best estimate is the mean of what is possible, which keeps
-    shadows as bright as they were; the L1 loss asks for the median, which darkens them. Half of it is that of the
-    mixture, half that of its two parts where the mask trusts them, without which the head learns slowly.
+    Pictures of all ratios then weigh alike. So do the parts of one picture: without the typical error (`plain`), which is
+    added before the logarithm, smooth parts would count as much as all others although they decide nothing of a
+    picture's PSNR. The best estimate is the mean of what is possible, which keeps shadows as bright as they were; the L1 loss asks
+    for the median, which darkens them. Half of the loss is that of the mixture, half that of its two parts where the
+    mask trusts them, without which the head learns slowly.
     """
-    mask, direct, residual = estimate.mask, estimate.direct, estimate.raw_residual
+    clean, mask, direct, residual = batch.clean, estimate.mask, estimate.direct, estimate.raw_residual
+    factor, power = _TYPICAL
+    typical = _FLOOR if plain else factor * (0.1 * batch.shot + batch.read.square()).mean((1, 2, 3)) ** power
+
+    def logarithm(errors: Tensor) -> Tensor:
+        return (errors.mean((1, 2, 3)) + typical).log10().mean()
+
     if mask is None or direct is None or residual is None:
-        return _log_mean((estimate.clean - clean).square())
+        return logarithm((estimate.clean - clean).square())
     mixed = mask * direct + (1 - mask) * residual
     parts = mask * (direct - clean).square() + (1 - mask) * (residual - clean).square()
-    return (_log_mean((mixed - clean).square()) + _log_mean(parts)) / 2
-
-
-def _log_mean(errors: Tensor) -> Tensor:
-    return (errors.mean((1, 2, 3)) + _FLOOR).log10().mean()
+    return (logarithm((mixed - clean).square()) + logarithm(parts)) / 2
 
 
 def psnr_db(result: Tensor, truth: Tensor) -> float:
