@@ -61,7 +61,7 @@ _GRIDS: dict[str, tuple[tuple[float, ...], list[dict[str, int]]]] = {
         tuple(0.6 * 2 ** (i / 3) for i in range(-2, 3)),
         [{"patch": patch, "distance": distance} for patch in (3, 5) for distance in (6, 10)],
     ),
-    "wavelet": (tuple(2 ** (i / 6) for i in range(-1, 4)), [{}]),
+    "wavelet": (tuple(2 ** (i / 12) for i in range(-2, 3)), [{}]),  # a sharp optimum
 }
 
 
