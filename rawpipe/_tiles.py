@@ -68,7 +68,9 @@ class Tiling:
         """
         halo = sum(stage.halo or 0 for stage in stages)
         grid = lcm(2 if frame.space.is_mosaic else 1, *(stage.grid for stage in stages))
-        rows, columns = max(rows, 4 * halo), frame.width
+        if 4 * halo > rows:  # few windows, as high as each other: a halo costs more than it saves
+            rows = -(-frame.height // max(1, frame.height // (4 * halo)))
+        columns = frame.width
         if max_memory is not None:
             whole = frame.height * frame.width
             each = max(1, working_bytes(stages, frame))

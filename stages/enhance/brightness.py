@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from rawpipe import Frame, bayer
+from rawpipe import Frame, StageError, bayer
 
 MOST = 300.0
 """The greatest ratio: what ExposureDiffusion is published and trained for."""
@@ -27,7 +27,10 @@ def auto_ratio(frame: Frame) -> float:
     logarithm of noisy pixels says nothing; a block darker than its own noise counts as being as bright as that.
 
     Args:
-        frame: MOSAIC with `noise`.
+        frame: MOSAIC with `noise`, at least 2x2 pixels.
+
+    Raises:
+        StageError: no part of the frame is finite.
     """
     noise = frame.noise
     assert noise is not None
@@ -36,6 +39,9 @@ def auto_ratio(frame: Frame) -> float:
     green = torch.stack([p[..., :height, :width] for p in planes]).mean(0).reshape(-1, 1, height, width)
     block = (min(_BLOCK, height), min(_BLOCK, width))
     means = F.avg_pool2d(green, block).flatten()
+    means = means[means.isfinite()]
+    if not means.numel():
+        raise StageError("got a frame with nan or infinity everywhere; expected light to find the exposure by")
     read = float((noise.read[1:3] / frame.white[1:3]).square().mean()) / (2 * block[0] * block[1])
     row = float((noise.row[1:3] / frame.white[1:3]).square().mean()) / block[0]
     floor = max(_SIGMAS * (read + row) ** 0.5, _TARGET / MOST)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from rawpipe import Noise, _registry
+from rawpipe import Noise, PipelineError, _registry
+from rawpipe._stage import name_of
 
 Run = Callable[[Tensor, Tensor], Tensor]
 """Packed planes R, Gr, Gb, B (..., 4, h, w) in, planes of the same shape, dtype and device out.
@@ -40,6 +43,7 @@ class Enhancer(Protocol):
     - `exposure`: what `Enhance(exposure=None)` means, "auto" or a ratio; 1 if it doesn't say;
     - `trial`: packed rows and columns of the flat fields on which the stage tries what noise it leaves;
     - `bounded`: True if results end at 1; the stage then passes brighter areas through;
+    - `weights`: a parameter, name or path of the weights, which `Enhance(weights=...)` sets;
     - `weights_used()`: which weights, in one line that starts with their hash;
     - `weight_sets()`, static: files of the sets that come with it, by name, for `rawpipe info --weights`.
     """
@@ -56,11 +60,35 @@ class Enhancer(Protocol):
         """The model made ready for one frame."""
 
 
-def named(name: str) -> Enhancer:
-    """The enhancer registered under a name, with its defaults.
+def named(text: str) -> Enhancer:
+    """The enhancer registered under a name: "classical", or with parameters "exposure_diffusion(steps=1)".
 
     Raises:
-        PipelineError: there is none, or it can't be imported.
+        PipelineError: there is none of that name or with these parameters, or it can't be imported.
+        StageError: it refuses a parameter's value.
     """
-    made: Enhancer = _registry.load(name, _registry.ENHANCERS)()
+    name, bracket, _ = text.partition("(")
+    kind = _registry.load(name.strip(), _registry.ENHANCERS)
+    try:
+        call = ast.parse(text.strip() if bracket else "f()", mode="eval").body
+        assert isinstance(call, ast.Call) and not call.args
+        made: Enhancer = kind(**{str(one.arg): ast.literal_eval(one.value) for one in call.keywords})
+    except (SyntaxError, ValueError, TypeError, AssertionError) as error:
+        known = ", ".join(f.name for f in fields(kind) if f.init) or "none"
+        raise PipelineError(
+            f'got model {text!r}; expected {name.strip()} or "{name.strip()}(parameter=value)", of {known}'
+        ) from error
     return made
+
+
+def spelt(enhancer: object) -> str | None:
+    """What `named` makes this enhancer from, with the parameters that aren't as usual; None if it isn't registered."""
+    name, kind = name_of(enhancer), type(enhancer)
+    if not is_dataclass(enhancer) or name not in _registry.installed(_registry.ENHANCERS):
+        return None
+    if _registry.load(name, _registry.ENHANCERS) is not kind:
+        return None
+    usual = kind()
+    values = {f.name: getattr(enhancer, f.name) for f in fields(kind) if f.repr}
+    changed = ", ".join(f"{key}={value!r}" for key, value in values.items() if value != getattr(usual, key))
+    return f"{name}({changed})" if changed else name

@@ -34,7 +34,7 @@ def spread(stage: Enhance, frame: Frame, samples: int = 8) -> Tensor:
         raise StageError(f"got {samples} samples; expected 2 or more")
     mean, squares = torch.zeros(()), torch.zeros(())
     for number in range(samples):
-        one = replace(stage, model=drawing(), seed=stage.seed + number)
+        one = replace(stage, model=drawing(), seed=stage.seed + number, _trial=False)
         data = Pipeline([one])(frame).data
         off = data - mean  # the running mean, after Welford (1962)
         mean = mean + off / (number + 1)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rawpipe import Frame, Noise, Space, StageError, bayer
 from rawpipe.stages.enhance.brightness import MOST, auto_ratio
-from rawpipe.stages.enhance.enhancer import Enhancer, Given, Run, named
+from rawpipe.stages.enhance.enhancer import Enhancer, Given, Run, named, spelt
 from rawpipe.stages.enhance.left import TRIAL, left
 from rawpipe.stages.enhance.limits import HIGHLIGHT_RADIUS, passed_through
+
+_HASHED = re.compile(r"[0-9a-f]{12} ([^ ,]+)")
 
 
 @dataclass(frozen=True)
@@ -20,22 +25,26 @@ class Enhance:
     """A mosaic with less noise, and brighter by the exposure ratio: white becomes the ratio, nothing is clipped.
 
     The stage packs the mosaic for the model, multiplies, blends, passes through what is too bright for the model, and
-    says what noise is left: on a flat field; in texture more is.
+    says what noise is left: on a flat field; in texture more is. Pixels that are nan or infinite stay what they are,
+    and count as black for those around them.
 
-    Takes: MOSAIC, with `noise`. Gives: the same.
+    Takes: MOSAIC, with `noise`, black = 0. Gives: the same.
 
     Args:
-        model: name of a registered enhancer, or an `Enhancer`.
+        model: name of a registered enhancer, with parameters if need be: "exposure_diffusion(steps=1)"; or an
+            `Enhancer`.
         exposure: the ratio from 1 to 300 by which the frame gets brighter; "auto" finds it in the frame; None = what
             the model is for: "auto" for exposure_diffusion, 1 for classical.
         strength: from 0, the picture as it was, to 1, the model's.
         seed: of random draws, where a model makes any.
-        weights: the model's weights, in a line that starts with their hash; None = those it has. A history names
-            them, and a frame is not enhanced by others in their name.
+        weights: name of a set, or a path; None = the model's own. A history has hash, name, licence and training data
+            here, and a replay refuses other weights of that name.
+        found: filled in where the ratio was found in the frame, for the history.
 
     Raises:
         StageError: the frame doesn't know its noise, the model lacks a library, or its weights are others.
-        PipelineError: no enhancer has that name.
+        PipelineError: no enhancer has that name or those parameters.
+        FormatError: the weights can't be used.
     """
 
     model: Enhancer | str = "classical"
@@ -43,23 +52,27 @@ class Enhance:
     strength: float = 1.0
     seed: int = 0
     weights: str | None = None
+    found: str = ""
     _ready: Ready | None = field(default=None, repr=False, compare=False)
+    _trial: bool = field(default=True, repr=False, compare=False)
 
     takes = Space.MOSAIC
     gives = None
 
     def __post_init__(self) -> None:
         if isinstance(self.model, str):
-            object.__setattr__(self, "_enhancer", named(self.model))
+            made = named(self.model)
         elif isinstance(self.model, type) or not callable(getattr(self.model, "prepared", None)):
             raise StageError(f"got model {self.model!r}; expected the name of an enhancer, or one: Classical(h=0.8)")
         else:
-            object.__setattr__(self, "_enhancer", self.model)
+            made = self.model
+            object.__setattr__(self, "model", spelt(made) or made)
+        object.__setattr__(self, "_enhancer", self._with_weights(made))
         if not (isinstance(self.strength, int | float) and 0 <= self.strength <= 1):
             raise StageError(f"got strength {self.strength!r}; expected a number from 0 to 1")
         exposure = self.exposure
         if exposure is not None and exposure != "auto":
-            if isinstance(exposure, bool | str) or not 1 <= float(exposure) <= MOST:
+            if not isinstance(exposure, int | float) or isinstance(exposure, bool) or not 1 <= exposure <= MOST:
                 raise StageError(
                     f"got exposure {exposure!r}; expected the ratio, from 1 to {MOST:g}, by which the frame is too "
                     'dark, or "auto"; Exposure() darkens, and brightens further'
@@ -67,12 +80,29 @@ class Enhance:
             object.__setattr__(self, "exposure", float(exposure))
         if type(self.seed) is not int:
             raise StageError(f"got seed {self.seed!r}; expected a whole number")
+        if self._ready is not None and self._ready.asked != self._asked:  # changed by dataclasses.replace
+            object.__setattr__(self, "_ready", None)
+
+    def _with_weights(self, made: Enhancer) -> Enhancer:
+        if self.weights is None:
+            return made
+        if not hasattr(made, "weights"):
+            raise StageError(f"got weights {self.weights!r} for {self.model!r}, which has none")
+        hashed = _HASHED.match(self.weights)
+        if hashed is None:
+            return replace(made, weights=self.weights)  # type: ignore[type-var]
+        sets: dict[str, object] = getattr(made, "weight_sets", dict)()
+        return replace(made, weights=hashed[1]) if hashed[1] in sets else made  # type: ignore[type-var]
 
     @property
     def enhancer(self) -> Enhancer:
         """The model itself."""
         made: Enhancer = self.__dict__["_enhancer"]
         return made
+
+    @property
+    def _asked(self) -> tuple[Any, ...]:
+        return (self.model, self.exposure, self.strength, self.seed, self.weights)
 
     @property
     def sees_pixels(self) -> bool:
@@ -111,29 +141,37 @@ class Enhance:
                 "got a frame that doesn't know its noise; put NoiseCalibration() before Enhance (if it is there, its "
                 "`source` in the history says why it found none), or give noise=... when you make the frame"
             )
-        used = self._weights_used()
-        wanted = self._wanted
-        ratio = auto_ratio(frame) if isinstance(wanted, str) else float(wanted)
-        ratio = float(f"{ratio:.6g}")  # as a recipe has it
-        unit = frame.white - frame.black
-        noise = frame.noise.scaled(ratio / unit)
-        run = partial(
-            _blended, self.enhancer.prepared(Given(noise, ratio, self.seed)), noise, self._bounded, float(self.strength)
-        )
-        scale = (unit / ratio, torch.full((), ratio, device=unit.device))
+        if bool((frame.black != 0).any()):
+            raise StageError(
+                f"got a frame of black {frame.black.tolist()}; expected 0: put BlackLevel() before Enhance"
+            )
+        if min(frame.height, frame.width) < 2:
+            raise StageError(f"got {frame.height}x{frame.width} pixels; expected at least one 2x2 cell")
+        used, wanted, found = self._weights_used(), self._wanted, self.found
+        if isinstance(wanted, str):
+            ratio = float(f"{auto_ratio(frame):.6g}")  # as a recipe has it
+            found = "exposure found in the picture"
+        else:
+            ratio = float(wanted)
+        unit = frame.white
+        noise = frame.noise.map(lambda one: one.to(frame.device)).scaled(ratio / unit)
+        model = self.enhancer.prepared(Given(noise, ratio, self.seed))
+        run = partial(_blended, model, noise, self._bounded, float(self.strength))
         trial = getattr(self.enhancer, "trial", TRIAL)
-        ready = Ready(run, *scale, left(run, noise, torch.ones_like(unit), trial).scaled(unit))
-        return replace(self, exposure=ratio, weights=used, _ready=ready)
+        rest = left(run, noise, torch.ones_like(unit), trial) if self._trial else noise
+        chosen = replace(self, exposure=ratio, weights=used, found=found)
+        ready = Ready(run, unit / ratio, torch.full((), ratio, device=unit.device), rest.scaled(unit), chosen._asked)
+        return replace(chosen, _ready=ready)
 
     def _weights_used(self) -> str | None:
         """What the model says of its weights.
 
         Raises:
-            StageError: they are not those that are asked for.
+            StageError: a history names others.
         """
-        describe = getattr(self.enhancer, "weights_used", None)
-        used: str | None = None if describe is None else describe()
-        if self.weights is not None and self.weights.split()[:1] != (used or "").split()[:1]:
+        describe: Callable[[], str] | None = getattr(self.enhancer, "weights_used", None)
+        used = None if describe is None else describe()
+        if self.weights and _HASHED.match(self.weights) and self.weights.split()[0] != (used or "").split()[0]:
             raise StageError(f"got weights {used}; expected {self.weights}: install the rawpipe that had them")
         return used
 
@@ -141,14 +179,16 @@ class Enhance:
         """Run."""
         if self._ready is None:
             return self.measure(frame)(frame)
-        cfa, ready = str(frame.cfa), self._ready
-        unit = ready.unit[:, None, None].to(bayer.as_float(frame.data).dtype)
+        cfa, ready, data = str(frame.cfa), self._ready, bayer.as_float(frame.data)
+        fine = data.isfinite()
+        unit = ready.unit[:, None, None].to(data.dtype)
         place = (frame.origin[:2] - torch.tensor(bayer.offset(cfa, 0), device=frame.device)) // 2
-        planes = ready.run(bayer.pack(bayer.as_float(frame.data), cfa) / unit, place.long()) * (unit * ready.ratio)
+        planes = bayer.pack(torch.where(fine, data, 0.0), cfa) / unit
+        planes = ready.run(planes, place.long()) * (unit * ready.ratio)
+        result = bayer.unpack(planes, cfa, frame.height, frame.width)
         return replace(
             frame,
-            data=bayer.unpack(planes, cfa, frame.height, frame.width),
-            black=frame.black * ready.ratio,
+            data=torch.where(fine, result, data),
             white=frame.white * ready.ratio,
             noise=ready.left,
             exposure_gain=frame.exposure_gain * ready.ratio,
@@ -164,12 +204,14 @@ class Ready:
         unit: what 1 of the model's brightness is in the frame it gets, per site (4).
         ratio: by which the frame gets brighter ().
         left: noise of the result.
+        asked: the parameters that it was prepared for.
     """
 
     run: Run
     unit: Tensor
     ratio: Tensor
     left: Noise
+    asked: tuple[Any, ...]
 
 
 def _blended(run: Run, noise: Noise, bounded: bool, strength: float, planes: Tensor, place: Tensor) -> Tensor:

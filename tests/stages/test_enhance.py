@@ -130,6 +130,7 @@ def test_the_history_repeats_it() -> None:
         "strength": 0.7,
         "seed": 0,
         "weights": None,
+        "found": "",
     }
     again = Pipeline.from_recipe(Pipeline.from_history(result.history).recipe())(frame)
     assert torch.equal(again.data, result.data)

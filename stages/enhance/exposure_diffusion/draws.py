@@ -26,15 +26,17 @@ def keyed(seed: int, place: Tensor) -> Draw:
 
 
 def uniform(shape: torch.Size, place: Tensor, seed: int, step: int) -> Tensor:
-    """Uniform numbers between 0 and 1 (n, c, h, w), float32, multiples of 2**-24 plus a half; the same for every n."""
+    """Uniform numbers between 0 and 1 (n, c, h, w), float32; the same for every n, so frames of a burst
+    need seeds of their own. 23 bits and a half: with 24 the greatest would round to 1.
+    """
     _, channels, height, width = shape
     device = place.device
     rows = torch.arange(height, device=device, dtype=torch.int64) + place[0]
     columns = torch.arange(width, device=device, dtype=torch.int64) + place[1]
     planes = torch.arange(channels, device=device, dtype=torch.int64)
-    at = _mixed(rows[:, None] * 0x1000003 + columns + seed * 0x9E3779B1)
+    at = _mixed(rows[:, None] * 0x1000003 + columns + (seed % 2**32) * 0x9E3779B1)
     bits = _mixed(at + (planes[:, None, None] + 4 * step) * 0x632BE59BD9B4E019)
-    return ((bits >> 40) + (1 << 23) + 0.5).float() * 2.0**-24
+    return ((bits >> 41).float() + (2.0**22 + 0.5)) * 2.0**-23
 
 
 def _mixed(bits: Tensor) -> Tensor:

@@ -32,12 +32,13 @@ class ExposureDiffusion:
         weights: name of a set that comes with rawpipe, or the path of a file: .safetensors from `rawpipe train`, or a
             published checkpoint (.pt, .pth).
         photons: "mean", as many as expected, or "drawn", Poisson numbers from the seed and the pixel's place.
-        guard: standard deviations of noise by which the model may change the picture; 0 = no guard.
+        guard: standard deviations of noise by which the model may change the mean of 9x9 cells; twice as many for a
+            single pixel; 0 = no guard.
         precision: of the network: "float32" or "bfloat16".
 
     Raises:
         StageError: a parameter is out of range.
-        FormatError: the weights can't be used.
+        FormatError: the weights can't be used; raised when they are first needed.
 
     References:
         Wang et al. (2023), ExposureDiffusion: learning to expose for low-light image enhancement.
@@ -51,7 +52,6 @@ class ExposureDiffusion:
 
     exposure = "auto"
     bounded = True
-    working_bytes = 250
     trial = (512, 64)
 
     def __post_init__(self) -> None:
@@ -78,6 +78,12 @@ class ExposureDiffusion:
     def weights_used(self) -> str:
         """Hash, name, licence and training data of the weights."""
         return loaded(self.weights, _CPU).said
+
+    @property
+    def working_bytes(self) -> int:
+        """Of a pixel of the mosaic: about six planes of the first level at half size."""
+        design = loaded(self.weights, _CPU).design
+        return 150 if design.pools else 115 + 6 * design.first_level
 
     @staticmethod
     def weight_sets() -> dict[str, Path]:

@@ -179,11 +179,11 @@ def _singly(batch: Batch) -> list[Batch]:
 def log_error(estimate: Estimate, batch: Batch, plain: bool = False) -> Tensor:
     """Mean over pictures of log10 of the squared error, before any clipping, and of what is typical at their noise.
 
-    Pictures of all ratios then weigh alike. So do the parts of one picture: without the typical error (`plain`), which is
-    added before the logarithm, smooth parts would count as much as all others although they decide nothing of a
-    picture's PSNR. The best estimate is the mean of what is possible, which keeps shadows as bright as they were; the L1 loss asks
-    for the median, which darkens them. Half of the loss is that of the mixture, half that of its two parts where the
-    mask trusts them, without which the head learns slowly.
+    Pictures of all ratios then weigh alike, and so do the parts of one picture: without the typical error (`plain`),
+    which is added before the logarithm, smooth parts would count as much as all others although they decide nothing
+    of a picture's PSNR. The best estimate is the mean of what is possible, which keeps shadows as bright as they were;
+    the L1 loss asks for the median, which darkens them. Half of the loss is that of the mixture, half that of its two
+    parts where the mask trusts them, without which the head learns slowly.
     """
     clean, mask, direct, residual = batch.clean, estimate.mask, estimate.direct, estimate.raw_residual
     factor, power = _TYPICAL

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rawpipe import FormatError, RawpipeWarning
+from rawpipe import FormatError, RawpipeWarning, StageError
 from rawpipe._errors import unknown
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.weights import Weights
 
+_PUBLISHED_SIDE = 512  # of the packed patches that the published networks learned on
 _ROOM = "rawpipe.stages.enhance.exposure_diffusion"
 
 
@@ -47,6 +48,8 @@ def loaded(weights: str, device: torch.device) -> Loaded:
     path = bundled().get(weights)
     if path is None:
         path = Path(weights).expanduser()
+        if path.is_dir():
+            raise FormatError(f"got weights {path}, a folder; name the .safetensors file in it")
         if not path.suffix:
             raise FormatError(unknown("set of weights", weights, bundled()) + ", or the path of a file")
         if not path.is_file():
@@ -61,7 +64,10 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
         weights = Weights.read(path)
         if weights.enhancer != "exposure_diffusion":
             raise FormatError(f"got {path}, which holds weights of {weights.enhancer}; expected exposure_diffusion")
-        design, tensors = Design(**weights.model), weights.tensors
+        try:
+            design, tensors = Design(**weights.model), weights.tensors
+        except (TypeError, StageError) as error:
+            raise FormatError(f"got {path} of a model that this rawpipe doesn't know ({error}); upgrade it") from error
         said = f"{weights.sha256[:12]} {weights.name}, {weights.licence}, learned from {weights.learned_from}"
         if weights.research_only:
             _warn_once(f"the weights {weights.name!r} are for research only: they learned from {weights.learned_from}")
@@ -126,18 +132,24 @@ def _state_dict(content: Any) -> Mapping[str, Tensor] | None:
 def design_of(tensors: Mapping[str, Tensor], path: Path) -> Design:
     """What the published network with this state dict is shown, from the shape of its first and last layer."""
     unet = "conv10_1.weight" in tensors
-    first, last = ("conv1_1.weight", "conv10_1.weight") if unet else ("intro.weight", "ending.weight")
+    first, last = ("conv1_1", "conv10_1") if unet else ("intro", "ending")
     blocks = len({key.split(".")[1] for key in tensors if key.startswith("middle_blks.")})
     backbone = "unet" if unet else {1: "nafnet-1", 12: "nafnet-2"}.get(blocks)
-    shapes = [tuple(tensors[key].shape) if key in tensors else () for key in (first, last)]
-    if backbone is None or not all(len(shape) == 4 for shape in shapes):
+    if backbone is None:
         raise FormatError(f"got {path}, a NAFNet with {blocks} blocks in its middle; expected 1 or 12")
-    (width, inputs, _, _), (outputs, *_) = shapes
+    shapes = {key: tuple(tensors[key].shape) for key in (f"{first}.weight", f"{last}.weight") if key in tensors}
+    if len(shapes) < 2 or not all(len(shape) == 4 for shape in shapes.values()) or f"{last}.bias" not in tensors:
+        raise FormatError(
+            f"got {path}, whose first or last layer is missing or of another shape; expected {first} and {last}, with "
+            "weights of four dimensions and biases"
+        )
+    (width, inputs, _, _), (outputs, *_) = shapes.values()
     if inputs not in (4, 8, 12) or outputs not in (4, 9):
         raise FormatError(
             f"got {path}, a network of {inputs} channels in and {outputs} out; expected 4, 8 or 12, and 4 or 9"
         )
-    return Design(backbone, width, inputs > 4, inputs > 8, sigma=False, head=outputs == 9, clipped=True)
+    window = None if unet else _PUBLISHED_SIDE
+    return Design(backbone, width, inputs > 4, inputs > 8, sigma=False, head=outputs == 9, clipped=True, window=window)
 
 
 def reordered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -67,6 +67,10 @@ class Design:
     def __post_init__(self) -> None:
         if self.backbone not in _BACKBONES:
             raise StageError(f"got backbone {self.backbone!r}; expected {', '.join(_BACKBONES)}")
+        for name in ("width", "window"):
+            value = getattr(self, name)
+            if value is not None and not (type(value) is int and 1 <= value <= 4096):
+                raise StageError(f"got {name} {value!r}; expected a whole number from 1 to 4096, or nothing")
 
     @property
     def pools(self) -> bool:
@@ -78,10 +82,14 @@ class Design:
         """Channels that the network takes."""
         return 4 * (1 + self.photons + self.origin + self.sigma)
 
+    @property
+    def first_level(self) -> int:
+        """Channels of the first level."""
+        return _WIDTHS[self.backbone] if self.width is None else self.width
+
     def build(self) -> nn.Module:
         """The network, with fresh weights."""
-        width = self.width or _WIDTHS[self.backbone]
-        return _BACKBONES[self.backbone](self.inputs, 9 if self.head else 4, width)
+        return _BACKBONES[self.backbone](self.inputs, 9 if self.head else 4, self.first_level)
 
     def channels(self, state: Tensor, multiplier: Tensor, dim: Tensor, light: Light) -> Tensor:
         """What the network is shown (n, inputs, h, w) of a state at `multiplier` times the input's exposure.

@@ -66,7 +66,8 @@ def test_every_set_is_small_and_has_a_card_with_its_own_hash(name: str) -> None:
     assert weights.sha256 in card and weights.licence in card
     for heading in ("## Learned from", "## Recipe", "## Figures", "## Known failures"):
         assert heading in card
-    assert weights.training["steps"] > 0 and re.fullmatch("[0-9a-f]{64}", weights.training["data_sha256"])
+    assert weights.training["config"]["training"]["steps"] > 0
+    assert re.fullmatch("[0-9a-f]{64}", weights.training["data_sha256"])
 
 
 @pytest.mark.parametrize("ratio", [20.0, 100.0, 300.0])
