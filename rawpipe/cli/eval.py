@@ -161,7 +161,7 @@ def _published(options: argparse.Namespace) -> Method:
     from rawpipe.stages.enhance.evaluation.methods import Published
     from rawpipe.stages.enhance.exposure_diffusion.published import PublishedProcess
 
-    path = Path(options.weights)
+    path = Path(options.weights).expanduser()
     if not path.is_file():
         raise FormatError(f"got weights {path}; there is no such file")
     steps = _STEPS if options.steps is None else options.steps

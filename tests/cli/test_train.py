@@ -131,6 +131,7 @@ def test_two_processes_train_together_and_one_writes(config: Path) -> None:
         (["exposure_diffusion", "config.toml", "--data", "pictures"], "--set weights.learned_from="),
         (["exposure_diffusion", "config.toml", "--set", "data.photographs=['none']"], "got none to learn from"),
         (["exposure_diffusion", "config.toml", "--set", "training.start=config.toml"], "holds no weights of rawpipe"),
+        (["exposure_diffusion", "config.toml", "--set", "model.width=-1"], "got width -1"),
     ],
 )
 def test_what_can_not_be_trained_is_one_line(
@@ -140,6 +141,13 @@ def test_what_can_not_be_trained_is_one_line(
     assert main(["train", *words, "-o", "out"]) == 1
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1 and not Path("out").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_named_before_the_data_are_read(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "exposure_diffusion", str(config), "-o", str(config / "out")]) == 1
+    assert "config.toml is a file" in capsys.readouterr().err
 
 
 def test_a_second_part_starts_from_the_weights_of_the_first_on_data_named_by_hand(config: Path) -> None:

@@ -12,13 +12,12 @@ from rawpipe import StageError
 from rawpipe.stages.enhance.enhancer import Given, Run
 from rawpipe.stages.enhance.exposure_diffusion.draws import keyed
 from rawpipe.stages.enhance.exposure_diffusion.load import bundled, loaded
-from rawpipe.stages.enhance.exposure_diffusion.model import Light
+from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
 
 _CPU = torch.device("cpu")
-_LEAST_SHOT = 1e-6
 _OVER = 5.0  # standard deviations above saturation that a network gets to see
 _PRECISIONS = ("float32", "bfloat16")
 
@@ -101,9 +100,9 @@ class ExposureDiffusion:
         """The network on the noise's device, ready for this ratio."""
         noise = given.noise
         network, design = self._network(noise.shot.device), loaded(self.weights, noise.shot.device).design
-        shot = noise.shot.float()[:, None, None].clamp(min=_LEAST_SHOT)
+        shot = noise.shot.float()[:, None, None].clamp(min=LEAST_SHOT)
         read = (noise.read**2 + noise.row**2).sqrt().float()[:, None, None]
-        light = Light(torch.full((), given.ratio, device=shot.device), shot, read)
+        light = Light(shot, read)
         multipliers = schedule(given.ratio, self.steps).tolist() if given.ratio > 1 else [1.0, 1.0]
         levels = [torch.full((), level, device=shot.device) for level in multipliers]
         top = 1 + _OVER * (shot + read.square()).sqrt()

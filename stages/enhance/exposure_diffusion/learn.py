@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rawpipe import StageError
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
 from rawpipe.stages.enhance.exposure_diffusion.loss import StepWeights, exposure_loss, step_loss
-from rawpipe.stages.enhance.exposure_diffusion.model import Design, Light
+from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Design, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import Draw, expose, mean_field, next_state, sampled
 from rawpipe.stages.enhance.training.batch import Batch
 from rawpipe.stages.enhance.training.config import Config
@@ -25,7 +25,7 @@ from rawpipe.stages.enhance.training.loop import Judged
 _LOSSES = ("log", "log-plain", "l1")
 _FLOOR = 1e-7  # of a mean squared error: 70 dB are good enough
 _TYPICAL = (3.7e-3, 0.42)  # squared error of a fair estimate = first * (variance at a tenth of saturation) ** second
-_LEAST_SHOT = 1e-6  # what counts as a picture without shot noise: a million electrons
+_SPREAD, _SALT = 0x9E3779B1, 0x7F4A7C15
 _SHOWN = (2.0, 1.0, 1.6)  # white balance of validation pictures
 
 
@@ -105,7 +105,8 @@ class Exposing:
     def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, index: int) -> Tensor:
         """The loss of one step of the batch's trajectory; with `through`, of all."""
         batch = self._seen(batch)
-        generator = torch.Generator(batch.dim.device).manual_seed(index)
+        # A stream of its own: batches are drawn from generators that count from their seed on.
+        generator = torch.Generator(batch.dim.device).manual_seed((index * _SPREAD + _SALT) % 2**32)
         chosen = index % self.steps
         count = len(batch.dim)
         where = torch.rand(count, max(self.steps - 1, 1), generator=generator, device=batch.dim.device).sort(1).values
@@ -125,8 +126,8 @@ class Exposing:
         with torch.no_grad():
             for i in range(chosen):
                 clean = self.estimate(network, batch, state, multipliers[i]).clean
-                shot, follow = batch.shot.clamp(min=_LEAST_SHOT), multipliers[i + 1]
-                state = next_state(batch.dim, state, clean, shot, multipliers[i], follow, draw, i, self.design.markov)
+                here, follow = multipliers[i : i + 2]
+                state = next_state(batch.dim, state, clean, batch.shot, here, follow, draw, i, self.design.markov)
         found = self.estimate(network, batch, state, multipliers[chosen])
         if self.loss_name == "l1":
             return step_loss(found, batch.clean)
@@ -136,7 +137,7 @@ class Exposing:
         self, network: Callable[[Tensor], Tensor], batch: Batch, state: Tensor, multiplier: Tensor
     ) -> Estimate:
         """The network's estimate from a state."""
-        light = Light(batch.ratio, batch.shot, batch.read)
+        light = Light(batch.shot, batch.read)
         channels = self.design.channels(state, multiplier, batch.dim, light)
         return self.design.estimate(network(channels.contiguous(memory_format=torch.channels_last)), state)
 
@@ -162,13 +163,14 @@ class Exposing:
         return expose(
             lambda state, multiplier: self.estimate(network, batch, state, multiplier),
             batch.dim,
-            batch.shot.clamp(min=_LEAST_SHOT),
+            batch.shot,
             [*multipliers, batch.ratio],
             draw,
             markov=self.design.markov,
         )
 
     def _seen(self, batch: Batch) -> Batch:
+        batch = batch._replace(shot=batch.shot.clamp(min=LEAST_SHOT))
         return batch._replace(dim=batch.dim.clamp(0, 1)) if self.design.clipped else batch
 
 

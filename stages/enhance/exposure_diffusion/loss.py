@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rawpipe.metrics import brightness_matched as brightness_matched
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
 
 

@@ -21,19 +21,19 @@ _BACKBONES: dict[str, Callable[[int, int, int], nn.Module]] = {
     "nafnet-2": lambda inputs, outputs, width: NAFNet(inputs, outputs, width, (2, 2, 4, 4), 12, (2, 2, 2, 2)),
 }
 _WIDTHS = {"unet": 32, "nafnet-1": 16, "nafnet-2": 16}
-_LEAST_SHOT = 1e-6  # what counts as a picture without shot noise: a million electrons
+LEAST_SHOT = 1e-6
+"""What counts as a picture without shot noise: a million electrons at saturation."""
 
 
 class Light(NamedTuple):
     """How the input was exposed, at the reference brightness, at which 1 is saturation.
 
     Args:
-        ratio: exposure of the reference over that of the input (n, 1, 1, 1).
-        shot: variance of the input per signal, r K / S: the reciprocal of its electrons at 1 (n, 4 or 1, 1, 1).
+        shot: variance of the input per signal, r K / S: the reciprocal of its electrons at 1 (n, 4 or 1, 1, 1);
+            LEAST_SHOT or more.
         read: standard deviation of the input without light, rows included (n, 4 or 1, 1, 1).
     """
 
-    ratio: Tensor
     shot: Tensor
     read: Tensor
 
@@ -95,11 +95,12 @@ class Design:
         """What the network is shown (n, inputs, h, w) of a state at `multiplier` times the input's exposure.
 
         Photons as in the published code, x lambda S / (r K) in units of 15583. Sigma: the noise of a picture with
-        that many photons and one read-out, sqrt(shot x lambda + read**2) / lambda.
+        that many photons and one read-out, sqrt(shot x lambda + read**2) / lambda; in mean field, where the photons
+        that were added are no noisier than their estimate, it says too much of later states, in training too.
         """
         shown = [state]
         if self.photons:
-            shown.append(state * (multiplier / light.shot.clamp(min=_LEAST_SHOT) / PHOTON_UNIT))
+            shown.append(state * (multiplier / light.shot / PHOTON_UNIT))
         if self.origin:
             shown.append(dim)
         if self.sigma:

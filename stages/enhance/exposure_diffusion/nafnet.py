@@ -27,8 +27,6 @@ class NAFNet(nn.Module):
         decoders: blocks of every level on the way up.
     """
 
-    radius = None
-
     def __init__(
         self,
         inputs: int,

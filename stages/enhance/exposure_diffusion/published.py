@@ -57,7 +57,7 @@ class PublishedProcess:
         whole = float(int(ratio))
         dim, truth = (planes[None].float().to(self.device) for planes in (dim, truth))
         shot = torch.full((1, 1, 1, 1), whole * gain_dn_per_e / PHOTON_UNIT, device=dim.device)
-        light = Light(torch.full_like(shot, whole), shot, torch.zeros_like(shot))
+        light = Light(shot, torch.zeros_like(shot))
 
         def estimate(state: Tensor, multiplier: Tensor) -> Estimate:
             channels = design.channels(state, multiplier, dim, light)

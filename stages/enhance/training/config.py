@@ -204,10 +204,11 @@ def _rooted(table: Any, base: Path) -> Any:
         return table
     lists = {name: table[name] for name in ("photographs", "raw", "pairs") if isinstance(table.get(name), list)}
     moved: dict[str, Any] = {
-        name: [str(base / one) if isinstance(one, str) else one for one in found] for name, found in lists.items()
+        name: [str(base / Path(one).expanduser()) if isinstance(one, str) else one for one in found]
+        for name, found in lists.items()
     }
     if isinstance(table.get("start"), str):
-        moved["start"] = str(base / table["start"])
+        moved["start"] = str(base / Path(table["start"]).expanduser())
     return {**table, **moved}
 
 

@@ -143,6 +143,9 @@ class Some(RawFiles):
         return found
 
 
+_CHOICE = 1000  # a seed apart: what is chosen has nothing to do with how it is cut
+
+
 @dataclass(frozen=True, eq=False)
 class Mixed(Dataset[Batch]):
     """Batches of several kinds in equal shares; which kind batch i has depends on the seed and on i alone.
@@ -157,5 +160,5 @@ class Mixed(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Batch number `index`."""
-        pick = int(torch.randint(len(self.parts), (1,), generator=numbered(self.seed, index)))
+        pick = int(torch.randint(len(self.parts), (1,), generator=numbered(self.seed + _CHOICE, index)))
         return self.parts[pick][index]

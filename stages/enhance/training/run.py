@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rawpipe import FormatError, __version__
+from rawpipe import FormatError, StageError, __version__
 from rawpipe._errors import unknown
 from rawpipe.stages.enhance.training import curve
 from rawpipe.stages.enhance.training.config import Config, read_config
@@ -86,6 +88,7 @@ def run(
         FormatError: data, start or folder can't be used.
         StageError: the training went wrong: see `train`.
     """
+    _check(folder, config.data.scikit_image)
     start, digest = _start(model, config.training.start)
     opened = open_data(config.data)
     recipe: Any = import_module(MODELS[model]).recipe(config, opened.held_out)
@@ -105,6 +108,22 @@ def run(
         design = asdict(recipe.design)
         Weights(model, model=design, training=said, tensors=tensors, **asdict(config.weights)).write(path)
     return path
+
+
+def _check(folder: Path, scikit_image: bool) -> None:
+    """Refuse what can't work before the data are read.
+
+    Raises:
+        FormatError: the folder can't be made or written to.
+        StageError: a library is missing.
+    """
+    needed = ("lightning_fabric", "skimage") if scikit_image else ("lightning_fabric",)
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise StageError(f'training needs {" and ".join(missing)}: pip install "rawpipe-isp[train]"')
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise FormatError(f"got {folder} to write to, but {there} is a file, or not yours to write; name a folder")
 
 
 def _start(model: str, path: Path | None) -> tuple[Mapping[str, Any] | None, str]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from rawpipe.metrics import brightness_matched
 from rawpipe.stages.enhance.exposure_diffusion.head import adaptive, plain
 from rawpipe.stages.enhance.exposure_diffusion.loss import (
     StepWeights,
-    brightness_matched,
     exposure_loss,
     parts_loss,
     poisson_divergence,
@@ -107,7 +107,7 @@ def test_the_process_gives_the_reference_pictures_at_every_step(loop, folder, we
             np.testing.assert_allclose(multipliers, stored[f"lambda_{steps}"])
         design = Design(origin=flavour == "eld", sigma=False)
         dim, shot = doubles(stored["input"]), per_picture(ratio * gain / S)
-        light = Light(per_picture(ratio), shot, torch.zeros_like(shot))
+        light = Light(shot, torch.zeros_like(shot))
         seen = []
 
         def estimated(state, multiplier):
@@ -146,7 +146,7 @@ def test_the_loss_and_its_gradients_are_the_reference_ones(batch, folder, weight
     step_weights = StepWeights(3).double()
     design, ratio = Design(origin=False, sigma=False), per_picture(*ratios)
     shot = ratio * per_picture(*gains) / S
-    light = Light(ratio, shot, torch.zeros_like(shot))
+    light = Light(shot, torch.zeros_like(shot))
     got = expose(
         lambda state, multiplier: adaptive(net(design.channels(state, multiplier, dim, light)), state),
         dim,

@@ -85,7 +85,7 @@ def test_changes_come_after_the_file_and_their_paths_start_from_the_working_fold
         ("training.decay=2", r"got decay 2\.0; expected a number from 0 to 1"),
         ("training.precision=16", r"precision: got 16; expected a string"),
         ("training.precision=16-mixed", r"got precision '16-mixed'; expected bf16-mixed or 32-true"),
-        ("process.loss=l2", r"\[process\]: got loss 'l2'; expected log or l1"),
+        ("process.loss=l2", r"\[process\]: got loss 'l2'; expected log or log-plain or l1"),
         ("process.through=true", r"got through with loss 'log'; expected loss 'l1'"),
         ("process.steps=0", r"got steps 0; expected a whole number from 1 to 16"),
         ("model.backbone=resnet", r"\[model\]: got backbone 'resnet'; expected unet, nafnet-1, nafnet-2"),
