@@ -22,7 +22,7 @@ from rawpipe import Frame, Noise, Pipeline, RawpipeWarning, Space, bayer
 from rawpipe.bayer import PHASES
 from rawpipe.colorimetry import RGB_SPACES
 from rawpipe.io.dng_encode import Encoder, Layout, Levels
-from rawpipe.stages import BlackLevel, Crop, Demosaic, Exposure, WhiteBalance
+from rawpipe.stages import BlackLevel, Crop, Demosaic, Enhance, Exposure, WhiteBalance
 from rawpipe.testing import synthetic_frame
 
 SIZES = ((64, 70), (65, 71), (301, 523), (300, 768))
@@ -90,6 +90,20 @@ def real_gallery(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[W
                 one.frame.write(one.path)
                 made.append(one)
     return made
+
+
+def enhanced(phase: str, folder: Path) -> Written:
+    """A hundredth of the light, with noise and a lamp a hundred times too bright, exposed and cleaned by a network."""
+    noise = Noise(torch.full((4,), 5e-5), torch.full((4,), 3e-4), torch.full((4,), 5e-5))
+    source = BlackLevel()(synthetic_frame(Space.SENSOR, 300, 401, phase, level=0.3 / 100, noise=noise))
+    dim = source.data.clone()
+    dim[100:150, 100:150] = 1.0
+    bright = Enhance("exposure_diffusion(steps=1)", exposure=100)(replace(source, data=dim))
+    path = folder / f"{phase}.dng"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RawpipeWarning)
+        bright.write(path)
+    return Written(bright, path)
 
 
 def ask_sdk(paths: list[Path]) -> Iterator[dict[str, object]]:
@@ -161,6 +175,21 @@ def test_the_adobe_sdk_reads_what_real_files_become_without_a_warning(real_galle
 
 def test_libraw_reads_what_real_files_become(real_gallery: list[Written]):
     check_libraw(real_gallery)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_what_was_exposed_a_hundredfold_by_a_network_reads_right(phase: str, tmp_path: Path):
+    one = enhanced(phase, tmp_path)
+    check_sdk([one])
+    check_libraw([one])
+    (said,) = ask_sdk([one.path])
+    with rawpy.imread(str(one.path)) as raw:
+        black, white = raw.black_level_per_channel[1], raw.white_level
+        linear = torch.from_numpy((raw.raw_image_visible.astype(np.float64) - black) / (white - black))
+    shown = float(bayer.view(linear[200:], phase, 1).mean())
+    assert shown * 2 ** said["exposure"] == pytest.approx(0.3, rel=0.03)
+    lamp = float(bayer.view(linear[110:140, 110:140], phase, 1).mean())
+    assert lamp > 3 * shown  # not cut off at the model's range
 
 
 def test_exiftool_finds_nothing_wrong(gallery: list[Written]):

@@ -82,7 +82,7 @@ class ExposureDiffusion:
     def working_bytes(self) -> int:
         """Of a pixel of the mosaic: about six planes of the first level at half size."""
         design = loaded(self.weights, _CPU).design
-        return 150 if design.pools else 115 + 6 * design.first_level
+        return 150 if design.pools else 160 + 7 * design.first_level
 
     @staticmethod
     def weight_sets() -> dict[str, Path]:
