@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rawpipe import StageError
+from rawpipe.metrics import psnr_db
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
 from rawpipe.stages.enhance.exposure_diffusion.loss import StepWeights, exposure_loss, step_loss
 from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Design, Light
@@ -148,7 +149,8 @@ class Exposing:
             batch = Batch(*(value.to(device) for value in kept))
             for steps in sorted({1, self.steps}):
                 clean = torch.cat([self._clean(network, one, steps) for one in _singly(batch)])
-                figures[f"{name}, {steps} step{'s' * (steps > 1)}"] = psnr_db(clean, batch.clean)
+                each = [psnr_db(one, truth) for one, truth in zip(clean, batch.clean, strict=True)]
+                figures[f"{name}, {steps} step{'s' * (steps > 1)}"] = sum(each) / len(each)
             rows.append(torch.cat([_shown(one[:3]) for one in (batch.dim, clean, batch.clean)], 2))
         return Judged(figures, torch.cat(rows, 1))
 
@@ -199,12 +201,6 @@ def log_error(estimate: Estimate, batch: Batch, plain: bool = False) -> Tensor:
     mixed = mask * direct + (1 - mask) * residual
     parts = mask * (direct - clean).square() + (1 - mask) * (residual - clean).square()
     return (logarithm((mixed - clean).square()) + logarithm(parts)) / 2
-
-
-def psnr_db(result: Tensor, truth: Tensor) -> float:
-    """Mean over pictures of the PSNR, saturation = 1."""
-    errors: Sequence[float] = (result - truth).square().mean((1, 2, 3)).clamp(min=1e-12).tolist()
-    return sum(-10 * torch.tensor(one).log10().item() for one in errors) / len(errors)
 
 
 def _shown(planes: Tensor) -> Tensor:
