@@ -1,7 +1,7 @@
 """What noise a model leaves, by trying it on flat fields.
 
 A two-parameter model can't say what is left in texture, or how it is correlated. The rule: the variance that is left on
-a flat field, without light and at a fifth of saturation, through which a line is drawn.
+a neutral flat field, without light and at a fifth of saturation, through which a line is drawn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LEVEL = 0.2  # of saturation
 _SEED = 2013
 
 
-def left(run: Run, noise: Noise, white: Tensor, size: tuple[int, int] = TRIAL) -> Noise:
+def left(run: Run, noise: Noise, grey: Tensor, size: tuple[int, int] = TRIAL) -> Noise:
     """Noise behind `run` of flat fields that have `noise` before it, per site (4).
 
     Every site gets the draws of every other one in turn: what little chance is left in them is the same for all.
@@ -26,10 +26,10 @@ def left(run: Run, noise: Noise, white: Tensor, size: tuple[int, int] = TRIAL) -
     Args:
         run: the model.
         noise: noise of its input.
-        white: saturation above black per site (4).
+        grey: a neutral field that just doesn't saturate, per site (4): a model may treat other colours otherwise.
         size: packed rows and columns of the fields.
     """
-    level = (_LEVEL * white)[:, None, None]
+    level = (_LEVEL * grey)[:, None, None]
     dark, lit = (_tried(run, noise, at, size) for at in (torch.zeros_like(level), level))
     row2 = torch.minimum((dark[1] + lit[1]) / 2, dark[0])
     shot = ((lit[0] - dark[0]) / level[:, 0, 0]).clamp(min=0)

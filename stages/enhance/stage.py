@@ -158,7 +158,8 @@ class Enhance:
         model = self.enhancer.prepared(Given(noise, ratio, self.seed))
         run = partial(_blended, model, noise, self._bounded, float(self.strength))
         trial = getattr(self.enhancer, "trial", TRIAL)
-        rest = left(run, noise, torch.ones_like(unit), trial) if self._trial else noise
+        grey = bayer.per_site(frame.neutral / frame.neutral.max()).to(unit)
+        rest = left(run, noise, grey, trial) if self._trial else noise
         chosen = replace(self, exposure=ratio, weights=used, found=found)
         ready = Ready(run, unit / ratio, torch.full((), ratio, device=unit.device), rest.scaled(unit), chosen._asked)
         return replace(chosen, _ready=ready)

@@ -169,13 +169,13 @@ def test_noise_does_not_count_as_a_highlight() -> None:
 
 def test_the_guard_keeps_what_noise_does_not_explain() -> None:
     planes = torch.full((4, 40, 40), 0.2)
-    planes[:, 10, 10] = 0.6  # a star
+    planes[:, 10, 10] = 0.9  # a star
     result = torch.full_like(planes, 0.2)
     result[:, 24:] += 0.03  # a shadow lifted by less than a pixel's noise
     noise = Noise(torch.full((4,), 1e-3), torch.full((4,), 0.03), torch.zeros(4))
     kept = guarded(planes, result, noise, 4.0)
     sigma = float((noise.shot[0] * 0.2 + noise.read[0] ** 2).sqrt())
-    assert float(kept[0, 10, 10]) > 0.6 - 8.5 * sigma
+    assert float(kept[0, 10, 10]) > 0.9 - 12.6 * sigma
     lifted = float(kept[0, 34, 20]) - 0.2
     assert lifted == pytest.approx(4 * sigma / 9, rel=0.03)
     torch.testing.assert_close(kept[:, 14:18, 14:18], result[:, 14:18, 14:18], atol=1e-4, rtol=0)
