@@ -38,9 +38,9 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
     """The result, with given back what it changed beyond `sigmas` standard deviations of the noise it had.
 
     Twice: in the mean change over 9x9 cells, whose noise is nine times less, so that no shadow is lifted and no colour
-    bent; and in every pixel, there from three times as many on, since read noise has tails: a star that the model takes for
-    noise stays. The noise is that of the cleaned brightness; the offset of a row counts fully in a pixel and by a third
-    in the mean of nine rows. What the mean had too much of is given back smoothed over the same cells.
+    bent; and in every pixel, there from three times as many on, since read noise has tails: a star that the model takes
+    for noise stays. The noise is that of the cleaned brightness; the offset of a row counts fully in a pixel and by a
+    third in the mean of nine rows. What the mean had too much of is given back smoothed over the same cells.
 
     Args:
         planes: the input (..., 4, h, w).

@@ -55,10 +55,10 @@ def greys(frame: Frame) -> list[tuple[float, float]]:
     return found
 
 
-def main(source: Path, sheet: Path, weights: str, steps: int) -> None:
+def main(source: Path, sheet: Path, weights: str, steps: int | None) -> None:
     frame = Frame.read(source)
     prepared = Pipeline([NoiseCalibration("blind"), BlackLevel(), RowNoise("picture"), DefectPixels()])(frame)
-    learned = Enhance(ExposureDiffusion(steps=steps, weights=weights)).measure(prepared)
+    learned = Enhance(ExposureDiffusion(steps, weights)).measure(prepared)
     ratio = float(str(learned.exposure))
     models: dict[str, Stage] = {
         "not enhanced": Enhance("classical", exposure=ratio, strength=0.0),
@@ -104,4 +104,4 @@ def _draw(rows: list[tuple[str, np.ndarray]], sheet: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(2)
     _, source, sheet, *rest = sys.argv
-    main(Path(source), Path(sheet), *(rest[:1] or ["default"]), int(rest[1]) if len(rest) > 1 else 1)
+    main(Path(source), Path(sheet), *(rest[:1] or ["default"]), int(rest[1]) if len(rest) > 1 else None)

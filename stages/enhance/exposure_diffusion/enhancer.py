@@ -19,6 +19,7 @@ from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
 
 _CPU = torch.device("cpu")
 _OVER = 5.0  # standard deviations above saturation that a network gets to see
+_DRAWING = 3  # steps: with one there is nothing to draw
 _PRECISIONS = ("float32", "bfloat16")
 
 
@@ -27,12 +28,13 @@ class ExposureDiffusion:
     """A dim mosaic exposed step by step: every step estimates the clean picture, and collects its photons.
 
     Args:
-        steps: passes of the network, 1 to 16. At a ratio of 1 there is nothing to collect, and one is run.
+        steps: passes of the network, 1 to 16; None = as many as the weights learned. At a ratio of 1 there is nothing
+            to collect, and one is run.
         weights: name of a set that comes with rawpipe, or the path of a file: .safetensors from `rawpipe train`, or a
             published checkpoint (.pt, .pth).
         photons: "mean", as many as expected, or "drawn", Poisson numbers from the seed and the pixel's place.
-        guard: standard deviations of noise by which the model may change the mean of 9x9 cells; three times as many for a
-            single pixel; 0 = no guard.
+        guard: standard deviations of noise by which the model may change the mean of 9x9 cells; three times as many for
+            a single pixel; 0 = no guard.
         precision: of the network: "float32" or "bfloat16".
 
     Raises:
@@ -43,7 +45,7 @@ class ExposureDiffusion:
         Wang et al. (2023), ExposureDiffusion: learning to expose for low-light image enhancement.
     """
 
-    steps: int = 3
+    steps: int | None = None
     weights: str = "default"
     photons: str = "mean"
     guard: float = 4.0
@@ -54,8 +56,8 @@ class ExposureDiffusion:
     trial = (512, 64)
 
     def __post_init__(self) -> None:
-        if not (type(self.steps) is int and 1 <= self.steps <= 16):
-            raise StageError(f"got steps {self.steps!r}; expected a whole number from 1 to 16")
+        if self.steps is not None and not (type(self.steps) is int and 1 <= self.steps <= 16):
+            raise StageError(f"got steps {self.steps!r}; expected a whole number from 1 to 16, or None")
         if self.photons not in ("mean", "drawn"):
             raise StageError(f"got photons {self.photons!r}; expected mean or drawn")
         if not (isinstance(self.guard, int | float) and self.guard >= 0):
@@ -65,9 +67,14 @@ class ExposureDiffusion:
         object.__setattr__(self, "weights", str(self.weights))  # a Path too
 
     @property
+    def passes(self) -> int:
+        """Passes of the network: `steps`, or what the weights learned."""
+        return loaded(self.weights, _CPU).steps if self.steps is None else self.steps
+
+    @property
     def halo(self) -> int:
         """What every step needs around a pixel, and the guard."""
-        return self.steps * self._network(_CPU).reach + (GUARD_RADIUS if self.guard else 0)
+        return self.passes * self._network(_CPU).reach + (GUARD_RADIUS if self.guard else 0)
 
     @property
     def grid(self) -> int:
@@ -90,8 +97,8 @@ class ExposureDiffusion:
         return bundled()
 
     def sampled(self) -> ExposureDiffusion:
-        """The same with drawn photons: with other seeds it gives other pictures."""
-        return replace(self, photons="drawn")
+        """The same with drawn photons and three steps or more: with other seeds it gives other pictures."""
+        return replace(self, photons="drawn", steps=max(self.passes, _DRAWING))
 
     def _network(self, device: torch.device) -> Network:
         return Network(loaded(self.weights, device), self.precision == "bfloat16")
@@ -103,7 +110,7 @@ class ExposureDiffusion:
         shot = noise.shot.float()[:, None, None].clamp(min=LEAST_SHOT)
         read = (noise.read**2 + noise.row**2).sqrt().float()[:, None, None]
         light = Light(shot, read)
-        multipliers = schedule(given.ratio, self.steps).tolist() if given.ratio > 1 else [1.0, 1.0]
+        multipliers = schedule(given.ratio, self.passes).tolist() if given.ratio > 1 else [1.0, 1.0]
         levels = [torch.full((), level, device=shot.device) for level in multipliers]
         top = 1 + _OVER * (shot + read.square()).sqrt()
 

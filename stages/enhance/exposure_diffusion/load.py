@@ -20,17 +20,19 @@ from rawpipe._errors import unknown
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.weights import Weights
 
+_PUBLISHED_STEPS = 3
 _PUBLISHED_SIDE = 512  # of the packed patches that the published networks learned on
 _ROOM = "rawpipe.stages.enhance.exposure_diffusion"
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A network ready to run, and the sentence that says what it is."""
+    """A network ready to run, the sentence that says what it is, and the steps of the trajectories that it learned."""
 
     design: Design
     module: nn.Module
     said: str
+    steps: int
 
 
 def bundled() -> dict[str, Path]:
@@ -69,6 +71,8 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
         except (TypeError, StageError) as error:
             raise FormatError(f"got {path} of a model that this rawpipe doesn't know ({error}); upgrade it") from error
         said = f"{weights.sha256[:12]} {weights.name}, {weights.licence}, learned from {weights.learned_from}"
+        process = weights.training.get("config", {}).get("process", {})
+        steps = int(process.get("steps", _PUBLISHED_STEPS))
         if weights.research_only:
             _warn_once(f"the weights {weights.name!r} are for research only: they learned from {weights.learned_from}")
     else:
@@ -77,6 +81,7 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
         tensors = reordered(tensors)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         said = f"{digest[:12]} {path.name}, a published checkpoint, licence unknown"
+        steps = _PUBLISHED_STEPS
     module = design.build()
     try:
         module.load_state_dict(dict(tensors))
@@ -88,7 +93,7 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         raise FormatError(f"got {path}, which holds NaN or infinity; it is damaged, or its training diverged")
     module.requires_grad_(False).eval().to(device)
-    return Loaded(design, module.to(memory_format=torch.channels_last), said)  # type: ignore[call-overload]
+    return Loaded(design, module.to(memory_format=torch.channels_last), said, steps)  # type: ignore[call-overload]
 
 
 @cache
