@@ -9,7 +9,8 @@ from torch import Tensor
 from rawpipe import Noise
 
 HIGHLIGHT_RADIUS = 2
-GUARD_RADIUS = 4
+GUARD_RADIUS = 32
+_DETAIL_RADIUS = 4
 _FROM, _TO = 0.85, 0.95  # of saturation
 _SIGMAS = 4.0
 _TAILS = 3.0
@@ -35,12 +36,13 @@ def passed_through(planes: Tensor, result: Tensor, noise: Noise) -> Tensor:
 
 
 def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tensor:
-    """The result, with given back what it changed beyond `sigmas` standard deviations of the noise it had.
+    """The result, with given back what it changed beyond what noise explains.
 
-    Twice: in the mean change over 9x9 cells, whose noise is nine times less, so that no shadow is lifted and no colour
-    bent; and in every pixel, there from three times as many on, since read noise has tails: a star that the model takes
-    for noise stays. The noise is that of the cleaned brightness; the offset of a row counts fully in a pixel and by a
-    third in the mean of nine rows. What the mean had too much of is given back smoothed over the same cells.
+    Three times: in the mean over 9x9 cells beyond `sigmas` standard deviations, so that no detail is washed away; in
+    the mean over 65x65 cells beyond a fourth as many, so that no area changes its colour; and in every pixel beyond
+    three times as many, since read noise has tails: a star that the model takes for noise stays. The noise is that of
+    the cleaned brightness; of the offsets of rows a mean has less the more rows it has. What a mean had too much of is
+    given back smoothed over the same cells.
 
     Args:
         planes: the input (..., 4, h, w).
@@ -49,9 +51,10 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
         sigmas: limit of the change.
     """
     shot, read, row = _laid_out(noise, result)
-    change, of_change = _box(planes - result, shot * result.clamp(min=0) + read.square(), row, GUARD_RADIUS)
-    limit = sigmas * of_change
-    result = result + change - change.clamp(-limit, limit)
+    for radius, share in ((_DETAIL_RADIUS, 1.0), (GUARD_RADIUS, 0.25)):
+        change, of_change = _box(planes - result, shot * result.clamp(min=0) + read.square(), row, radius)
+        limit = share * sigmas * of_change
+        result = result + change - change.clamp(-limit, limit)
     change = planes - result
     limit = _TAILS * sigmas * (shot * result.clamp(min=0) + read.square() + row.square()).sqrt()
     return result + change - change.clamp(-limit, limit)
@@ -82,7 +85,8 @@ def _box(planes: Tensor, variance: Tensor, row: Tensor, radius: int) -> tuple[Te
 
     def mean(values: Tensor) -> Tensor:
         flat = values.reshape(-1, 1, height, width)
-        averaged: Tensor = F.avg_pool2d(flat, side, stride=1, padding=radius, count_include_pad=False)
-        return averaged.reshape(values.shape)
+        for window, padding in (((side, 1), (radius, 0)), ((1, side), (0, radius))):
+            flat = F.avg_pool2d(flat, window, stride=1, padding=padding, count_include_pad=False)
+        return flat.reshape(values.shape)
 
     return mean(planes), (mean(variance) / count + row.square() / rows[:, None]).sqrt()

@@ -33,8 +33,8 @@ class ExposureDiffusion:
         weights: name of a set that comes with rawpipe, or the path of a file: .safetensors from `rawpipe train`, or a
             published checkpoint (.pt, .pth).
         photons: "mean", as many as expected, or "drawn", Poisson numbers from the seed and the pixel's place.
-        guard: standard deviations of noise by which the model may change the mean of 9x9 cells; three times as many for
-            a single pixel; 0 = no guard.
+        guard: standard deviations of noise by which the model may change the mean of 9x9 cells; a fourth as many for
+            65x65 cells, three times as many for a single pixel; 0 = no guard.
         precision: of the network: "float32" or "bfloat16".
 
     Raises:

@@ -23,11 +23,14 @@ SETS = ExposureDiffusion.weight_sets()
 FLAT = slice(16, 112), slice(16, 112)  # of each of the eight fields of 128x128 cells
 
 
-def chart(cfa: str) -> Tensor:
-    """Eight flat fields of different colours and brightness, 1 to 60 % of saturation (H, W)."""
+COLORS = ((0.5, 1.0, 1.0, 0.6), (0.9, 0.8, 0.8, 0.4), (0.3, 0.7, 0.7, 0.9), (0.8, 0.9, 0.9, 0.8))
+GREYS = ((0.5, 1.0, 1.0, 0.65),) * 4
+
+
+def chart(cfa: str, colors: tuple[tuple[float, ...], ...] = COLORS) -> Tensor:
+    """Eight flat fields, 1 to 60 % of saturation (H, W)."""
     levels = torch.tensor([0.01, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.6])
-    tints = torch.tensor([[0.5, 1.0, 1.0, 0.6], [0.9, 0.8, 0.8, 0.4], [0.3, 0.7, 0.7, 0.9], [0.8, 0.9, 0.9, 0.8]])
-    fields = levels[:, None] * tints.repeat(2, 1)
+    fields = levels[:, None] * torch.tensor(colors).repeat(2, 1)
     planes = fields.T.reshape(4, 2, 4).repeat_interleave(128, 1).repeat_interleave(128, 2)
     return bayer.unpack(planes, cfa, 512, 1024)
 
@@ -70,12 +73,12 @@ def test_every_set_is_small_and_has_a_card_with_its_own_hash(name: str) -> None:
     assert re.fullmatch("[0-9a-f]{64}", weights.training["data_sha256"])
 
 
-@pytest.mark.parametrize("ratio", [20.0, 100.0, 300.0])
-def test_in_the_dark_it_beats_the_classical_model(ratio: float) -> None:
+@pytest.mark.parametrize(("ratio", "by_db"), [(20.0, 0.0), (100.0, 1.0), (300.0, 1.0)])
+def test_in_the_dark_it_beats_the_classical_model(ratio: float, by_db: float) -> None:
     truth = scene()
     frame = exposed(truth, "RGGB", ratio)
     learned, classical = (pipeline(model, ratio)(frame).data for model in (ExposureDiffusion(), Classical()))
-    assert psnr_db(learned, truth) > psnr_db(classical, truth) + 1
+    assert psnr_db(learned, truth) > psnr_db(classical, truth) + by_db
 
 
 @pytest.mark.parametrize("cfa", bayer.PHASES)
@@ -93,15 +96,15 @@ def test_flat_fields_keep_their_colour(cfa: str) -> None:
                 ),
             )
             off = (got[field].mean((-2, -1)) - expected[field].mean((-2, -1))).abs()
-            assert bool((off < 0.004 + 0.02 * expected[field].mean((-2, -1))).all())
+            assert bool((off < 0.002 + 0.02 * expected[field].mean((-2, -1))).all())
 
 
-def test_the_noise_profile_of_its_dng_is_the_noise_in_the_files_flat_patches(tmp_path: Path) -> None:
+def test_the_noise_profile_of_its_dng_is_the_noise_in_the_files_grey_patches(tmp_path: Path) -> None:
     cfa = "GBRG"
     path = tmp_path / "dark.dng"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RawpipeWarning)
-        pipeline(ExposureDiffusion(), 100)(exposed(chart(cfa), cfa, 100)).write(path)
+        pipeline(ExposureDiffusion(), 100)(exposed(chart(cfa, GREYS), cfa, 100)).write(path, matrix="generic")
         frame = BlackLevel()(Frame.read(path))
     assert frame.noise is not None and frame.cfa == cfa
     planes = bayer.pack(frame.data, cfa)
@@ -114,8 +117,9 @@ def test_the_noise_profile_of_its_dng_is_the_noise_in_the_files_flat_patches(tmp
         field = planes[:, rows, columns]
         measured.append(field.var((1, 2)).mean())
         said.append(frame.noise.variance(field.mean((1, 2))).mean())
-    ratio = (sum(measured) / sum(said)) ** 0.5  # type: ignore[operator]
-    assert float(ratio) == pytest.approx(1, abs=0.2)
+    each = [float((one / other).sqrt()) for one, other in zip(measured, said, strict=True)]
+    assert sum(each) / len(each) == pytest.approx(1, abs=0.2)
+    assert each[4] == pytest.approx(1, abs=0.2)  # at a fifth of saturation
 
 
 def test_frames_of_another_strength_lie_between() -> None:
