@@ -176,7 +176,7 @@ def test_the_guard_keeps_what_noise_does_not_explain() -> None:
     kept = guarded(planes, result, noise, 4.0)
     sigma = float((noise.shot[0] * 0.2 + noise.read[0] ** 2).sqrt())
     assert float(kept[0, 10, 10]) > 0.9 - 12.6 * sigma
-    lifted = (kept[:, 28:38] - 0.2).abs()  # away from the step, where fewer cells are lifted
+    lifted = (kept[:, 28:37, 8:32] - 0.2).abs()  # away from the step and the edges
     assert float(lifted.max()) < 1.05 * 4 * sigma / 9 < 0.6 * 0.03
 
 
