@@ -86,7 +86,7 @@ def test_a_frame_smaller_than_a_halo_runs_in_one_window() -> None:
 def test_halos_add_up_and_grids_meet() -> None:
     frame = synthetic_frame(Space.MOSAIC, 200, 40)
     tiling = Tiling.of((Local(1, 3), Local(12, 4)), frame, 16, None)
-    assert (tiling.halo, tiling.grid, tiling.rows, tiling.columns) == (13, 12, 52, 40)
+    assert (tiling.halo, tiling.grid, tiling.rows, tiling.columns) == (13, 12, 67, 40)
 
 
 def test_a_stage_that_changes_the_size_must_say_so() -> None:
