@@ -127,7 +127,8 @@ class ExposureDiffusion:
                 keep=False,
             )[-1].clean
             if self.guard:
-                clean = guarded(flat, clean, noise, self.guard)
+                # A lamp, which the stage passes through, must not shine on its surroundings through their means.
+                clean = guarded(torch.where(flat > top, clean, flat), clean, noise, self.guard)
             return clean.to(planes.dtype).reshape(planes.shape)
 
         return run
