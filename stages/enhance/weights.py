@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from rawpipe import FormatError
+from rawpipe.io.atomic import replacing
 
 FORMAT = 1
 _KEY = "rawpipe"
@@ -50,16 +51,15 @@ class Weights:
     sha256: str = ""
 
     def write(self, path: Path) -> None:
-        """Write the file, tensors as float16."""
+        """Write the file, tensors as float16.
+
+        Raises:
+            FormatError: it can't be written.
+        """
         about = {"format": FORMAT, **{key: getattr(self, key) for key in _ABOUT}}
         half = {name: value.detach().cpu().half().contiguous() for name, value in self.tensors.items()}
-        content = save(half, {_KEY: json.dumps(about, sort_keys=True)})
-        part = path.with_name(path.name + ".part")
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(save(half, {_KEY: json.dumps(about, sort_keys=True)}))
 
     @classmethod
     def read(cls, path: Path) -> Weights:

@@ -9,6 +9,8 @@ from html import escape
 from itertools import cycle
 from pathlib import Path
 
+from rawpipe.io.atomic import replacing
+
 TABLE = "curve.csv"
 PICTURE = "curve.svg"
 
@@ -49,13 +51,12 @@ def _read(folder: Path) -> list[list[str]]:
 
 
 def _write(folder: Path, rows: Sequence[Sequence[str]]) -> None:
-    part = folder / f"{TABLE}.part"
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with replacing(folder / TABLE) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-    part.replace(folder / TABLE)
     steps = [float(row[0]) for row in rows[1:]]
     lines = {name: [float(row[2 + i]) for row in rows[1:]] for i, name in enumerate(rows[0][2:])}
-    (folder / PICTURE).write_text(svg(steps, lines), encoding="utf-8")
+    with replacing(folder / PICTURE) as temporary:
+        temporary.write_text(svg(steps, lines), encoding="utf-8")
 
 
 def svg(steps: Sequence[float], lines: Mapping[str, Sequence[float]], label: str = "PSNR, dB") -> str:

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from rawpipe import FormatError, StageError
+from rawpipe.io.atomic import replacing
 from rawpipe.stages.enhance.training import curve
 
 CHECKPOINT = "checkpoint.pt"
@@ -141,7 +143,8 @@ def train(
         validated: told the number of steps and the figures of every validation.
 
     Raises:
-        FormatError: the folder holds another training or a damaged checkpoint, or `start` is of another model.
+        FormatError: the folder holds another training or a damaged checkpoint, or can't be written to; or `start` is
+            of another model.
         StageError: data, a loss or a gradient are not finite; or Lightning Fabric isn't installed.
     """
     state = _checkpoint(folder, identity)
@@ -257,18 +260,15 @@ def _judge(recipe: Recipe, network: Any, average: dict[str, Tensor], device: tor
 
 def _draw(picture: Tensor, path: Path) -> None:
     pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).movedim(0, -1).cpu().numpy()
-    part = path.with_name(f"{path.name}.part")
-    Image.fromarray(np.ascontiguousarray(pixels)).save(part, format="PNG")
-    part.replace(path)
+    with replacing(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(temporary)
 
 
 def _save(state: Mapping[str, Any], path: Path) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        torch.save(dict(state), part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    content = BytesIO()  # of a full disk torch.save would say something unclear
+    torch.save(dict(state), content)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _checkpoint(folder: Path, identity: str) -> dict[str, Any] | None:

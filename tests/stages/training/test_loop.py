@@ -64,7 +64,7 @@ def assert_same(folder: Path, weights: dict[str, Tensor], whole: tuple[Path, dic
         assert equal(moments, states[1]["optimizer"]["state"][number])
     for name in (curve.TABLE, curve.PICTURE, "validation.png"):
         assert (folder / name).read_bytes() == (whole[0] / name).read_bytes()
-    assert not list(folder.glob("*.part"))
+    assert not list(folder.glob(".*"))
 
 
 def test_a_training_that_is_interrupted_twice_comes_to_the_same_bits(
