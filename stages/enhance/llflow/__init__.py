@@ -1,0 +1,1 @@
+"""LLFlow: the distribution of well-exposed pictures given a dark one, by a conditional normalising flow."""

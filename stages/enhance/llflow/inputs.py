@@ -1,0 +1,63 @@
+"""What the encoder sees of a dark picture: its logarithm, its equalised self, colour map and noise map.
+
+References:
+    Wang et al. (2022), Low-light image enhancement with normalizing flow, section 3.2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_DARKEST = 1e-3
+_LEAST_SUM = 1e-4
+_LEVELS = 256
+
+
+def logarithm(picture: Tensor) -> Tensor:
+    """ln(x + 0.001) of a picture in 0..1; what is below 0 counts as 0."""
+    return (picture.clamp(min=0) + _DARKEST).log()
+
+
+def color_map(picture: Tensor) -> Tensor:
+    """Shares of the channels (n, c, h, w) in their sum, which brightness doesn't change.
+
+    The paper divides by the mean of the channels, its code by the sum; this is the code's.
+    """
+    return picture / (picture.sum(1, keepdim=True) + _LEAST_SUM)
+
+
+def noise_map(colors: Tensor) -> Tensor:
+    """The greater of the absolute gradients of a color map along both axes (n, c, h, w); 0 lies beyond its borders."""
+    padded = torch.nn.functional.pad(colors, (1, 1, 1, 1))
+    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]).abs()
+    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]).abs()
+    return torch.maximum(down, across) / 2
+
+
+def equalisation(picture: Tensor) -> Tensor:
+    """Tables (c, 256) that equalise the histograms of an 8-bit picture's channels, float32 in 0..1.
+
+    The darkest level there is becomes 0; a channel of one level stays as it is.
+
+    Args:
+        picture: (c, H, W), uint8; the whole of it, not a tile.
+    """
+    return torch.stack([_table(channel) for channel in picture.flatten(1)])
+
+
+def _table(channel: Tensor) -> Tensor:
+    counts = torch.bincount(channel.long(), minlength=_LEVELS)
+    darkest = int(counts.nonzero()[0])
+    rest = channel.numel() - int(counts[darkest])
+    if rest == 0:
+        return torch.arange(_LEVELS, device=channel.device) / (_LEVELS - 1)
+    counts[: darkest + 1] = 0
+    scale = torch.tensor((_LEVELS - 1) / rest, dtype=torch.float32)
+    return (counts.cumsum(0) * scale).round().float() / (_LEVELS - 1)
+
+
+def equalised(picture: Tensor, tables: Tensor) -> Tensor:
+    """An 8-bit picture or a tile of it (..., c, h, w) through the tables (c, 256) of the whole picture."""
+    channels = torch.arange(len(tables), device=picture.device)[:, None, None]
+    return tables[channels, picture.long()]
