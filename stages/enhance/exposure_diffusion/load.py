@@ -82,6 +82,16 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         said = f"{digest[:12]} {path.name}, a published checkpoint, licence unknown"
         steps = _PUBLISHED_STEPS
+    module = built(design, tensors, path).to(device)
+    return Loaded(design, module.to(memory_format=torch.channels_last), said, steps)  # type: ignore[call-overload]
+
+
+def built(design: Design, tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """The network with the tensors of a file, to run and not to train.
+
+    Raises:
+        FormatError: they don't fit it, or aren't finite.
+    """
     module = design.build()
     try:
         module.load_state_dict(dict(tensors))
@@ -92,8 +102,7 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
         ) from error
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         raise FormatError(f"got {path}, which holds NaN or infinity; it is damaged, or its training diverged")
-    module.requires_grad_(False).eval().to(device)
-    return Loaded(design, module.to(memory_format=torch.channels_last), said, steps)  # type: ignore[call-overload]
+    return module.requires_grad_(False).eval()
 
 
 @cache
@@ -136,8 +145,8 @@ def _state_dict(content: Any) -> Mapping[str, Tensor] | None:
 
 def design_of(tensors: Mapping[str, Tensor], path: Path) -> Design:
     """What the published network with this state dict is shown, from the shape of its first and last layer."""
-    unet = "conv10_1.weight" in tensors
-    first, last = ("conv1_1", "conv10_1") if unet else ("intro", "ending")
+    first, last = _ends(tensors)
+    unet = first == "conv1_1"
     blocks = len({key.split(".")[1] for key in tensors if key.startswith("middle_blks.")})
     backbone = "unet" if unet else {1: "nafnet-1", 12: "nafnet-2"}.get(blocks)
     if backbone is None:
@@ -162,7 +171,7 @@ def reordered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     The first layer takes groups of four planes; the last one gives M, X and R, or one group of planes.
     """
-    first, last = ("conv1_1", "conv10_1") if "conv10_1.weight" in tensors else ("intro", "ending")
+    first, last = _ends(tensors)
     planes = torch.tensor([0, 1, 3, 2])
     into = torch.arange(tensors[f"{first}.weight"].shape[1]).reshape(-1, 4)[:, planes].flatten()
     outputs = len(tensors[f"{last}.weight"])
@@ -171,3 +180,8 @@ def reordered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     moved = {f"{first}.weight": tensors[f"{first}.weight"][:, into]}
     moved |= {key: tensors[key][out] for key in (f"{last}.weight", f"{last}.bias")}
     return {**tensors, **moved}
+
+
+def _ends(tensors: Mapping[str, Tensor]) -> tuple[str, str]:
+    """Names of the first and the last layer."""
+    return ("conv1_1", "conv10_1") if "conv10_1.weight" in tensors else ("intro", "ending")

@@ -16,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rawpipe import FormatError
 from rawpipe.metrics import brightness_matched
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
-from rawpipe.stages.enhance.exposure_diffusion.load import design_of, published
+from rawpipe.stages.enhance.exposure_diffusion.load import built, design_of, published
 from rawpipe.stages.enhance.exposure_diffusion.model import Design, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import PHOTON_UNIT, expose, sampled, schedule
 
@@ -78,12 +77,7 @@ class PublishedProcess:
     def _network(self) -> tuple[Design, nn.Module]:
         tensors = published(self.weights)
         design = design_of(tensors, self.weights)
-        module = design.build()
-        try:
-            module.load_state_dict(dict(tensors))
-        except RuntimeError as error:
-            raise FormatError(f"got {self.weights}, whose tensors don't fit a {design.backbone}") from error
-        return design, module.requires_grad_(False).eval().to(self.device)
+        return design, built(design, tensors, self.weights).to(self.device)
 
 
 def _padded(module: Callable[[Tensor], Tensor], channels: Tensor) -> Tensor:
