@@ -16,7 +16,7 @@ from rawpipe._recipe import make
 from rawpipe.stages.enhance.enhancer import Enhancer
 from rawpipe.stages.enhance.stage import Enhance
 from rawpipe.stages.enhance.training.pairs import Pair, noise_of
-from rawpipe.stages.enhance.training.planes import centre, linear, packed_cells, published_planes, read_cells
+from rawpipe.stages.enhance.training.planes import centre, linear, packed_cells, published_planes, read_cells, spare
 
 
 class Compared(NamedTuple):
@@ -84,10 +84,8 @@ def _cropped(path: Path, side: int | None) -> Frame:
     frame = read_cells(path)
     if side is None:
         return frame
-    height, width = frame.height // 2, frame.width // 2
-    if min(height, width) < side:
-        raise FormatError(f"got {path} of {height}x{width} packed pixels; expected at least {side}x{side}")
-    return frame.crop((height - side) // 2 * 2, (width - side) // 2 * 2, 2 * side, 2 * side)
+    top, left = (beyond // 2 * 2 for beyond in spare((frame.height // 2, frame.width // 2), side, path))
+    return frame.crop(top, left, 2 * side, 2 * side)
 
 
 def _compared(result: Tensor, truth: Tensor, pair: Pair) -> Compared:

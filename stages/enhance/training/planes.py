@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -71,8 +72,17 @@ def centre(planes: Tensor, side: int, path: str | Path) -> Tensor:
     Raises:
         FormatError: they are smaller.
     """
-    height, width = planes.shape[-2:]
+    top, left = (beyond // 2 for beyond in spare(planes.shape[-2:], side, path))
+    return planes[..., top : top + side, left : left + side]
+
+
+def spare(size: Sequence[int], side: int, path: str | Path) -> tuple[int, int]:
+    """Rows and columns that a picture of packed pixels, height and width, has beyond side x side of them.
+
+    Raises:
+        FormatError: it is smaller.
+    """
+    height, width = size
     if min(height, width) < side:
         raise FormatError(f"got {path} of {height}x{width} packed pixels; expected at least {side}x{side}")
-    top, left = (height - side) // 2, (width - side) // 2
-    return planes[..., top : top + side, left : left + side]
+    return height - side, width - side

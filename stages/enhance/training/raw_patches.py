@@ -17,7 +17,7 @@ from rawpipe import CameraProfile, FormatError, NoiseModel
 from rawpipe.io.container import RAW_SUFFIXES
 from rawpipe.stages.enhance.training.batch import Batch, numbered
 from rawpipe.stages.enhance.training.pairs import Pair, noise_of
-from rawpipe.stages.enhance.training.planes import linear, packed_cells, read_cells
+from rawpipe.stages.enhance.training.planes import linear, packed_cells, read_cells, spare
 
 _GIB = 1 << 30
 
@@ -111,19 +111,17 @@ class Where:
     @classmethod
     def draw(cls, planes: Tensor, side: int, generator: torch.Generator, path: Path) -> Where:
         """A random one in planes (4, h, w)."""
-        height, width = planes.shape[-2:]
-        if min(height, width) < side:
-            raise FormatError(f"got {path} of {height}x{width} packed pixels; expected at least {side}x{side}")
+        down, across = spare(planes.shape[-2:], side, path)
         y, x, *turns = torch.rand(5, generator=generator).tolist()
-        up, over, across = (turn < 0.5 for turn in turns)
-        return cls(int(y * (height - side + 1)), int(x * (width - side + 1)), side, (up, over, across))
+        up, over, swapped = (turn < 0.5 for turn in turns)
+        return cls(int(y * (down + 1)), int(x * (across + 1)), side, (up, over, swapped))
 
     def of(self, planes: Tensor) -> Tensor:
         """The patch (4, side, side), float32."""
         patch = planes[:, self.top : self.top + self.side, self.left : self.left + self.side].float()
-        up, over, across = self.flips
+        up, over, swapped = self.flips
         patch = patch.flip([dim for dim, turned in ((1, up), (2, over)) if turned])
-        return patch.transpose(1, 2) if across else patch
+        return patch.transpose(1, 2) if swapped else patch
 
 
 @dataclass(frozen=True, eq=False)
