@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rawpipe._errors import FormatError, PipelineError, RawpipeError
 from rawpipe.cli._say import one_line_warnings, progress_bar
-from rawpipe.io.container import RAW_SUFFIXES
+from rawpipe.io.container import raw_files
 
 if TYPE_CHECKING:
     from rawpipe import Pipeline
@@ -92,9 +92,7 @@ def _files(inputs: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = sorted(
-                one for one in path.iterdir() if one.suffix.lower() in RAW_SUFFIXES and not one.name.startswith(".")
-            )
+            found = raw_files(path)
             if not found:
                 raise FormatError(f"got the folder {path} without RAW files; expected files such as .nef, .cr3, .dng")
             files += found

@@ -38,6 +38,12 @@ _REFUSED = {
 }
 
 
+def raw_files(folder: Path, recursive: bool = False) -> list[Path]:
+    """Files directly in a folder, or also below it, that have the ending of a RAW file and aren't hidden, by name."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(one for one in found if one.suffix.lower() in RAW_SUFFIXES and not one.name.startswith("."))
+
+
 @contextmanager
 def mapped(path: Path) -> Iterator[memoryview]:
     """The bytes of a file.

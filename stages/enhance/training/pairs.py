@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rawpipe import CameraProfile, FormatError, NoiseModel, ProfileError
 from rawpipe._errors import unknown
-from rawpipe.io.container import RAW_SUFFIXES, identify, mapped, tree_of
+from rawpipe.io.container import identify, mapped, raw_files, tree_of
 from rawpipe.io.exif import Exif, directories, read_exif
 
 SPLITS = {"train": "0", "test": "1", "val": "2"}
@@ -228,12 +228,6 @@ def _of_ratios(pairs: list[Pair], ratios: Sequence[float] | None, where: str) ->
         wanted = "pairs" if ratios is None else f"ratios {', '.join(f'{one:g}' for one in ratios)}"
         raise FormatError(f"got {where} for {wanted}; it has {there}")
     return kept
-
-
-def raw_files(folder: Path) -> list[Path]:
-    """RAW files directly in a folder, by name."""
-    found = (one for one in folder.iterdir() if one.suffix.lower() in RAW_SUFFIXES and not one.name.startswith("."))
-    return sorted(found)
 
 
 def exif_of(path: Path) -> Exif:

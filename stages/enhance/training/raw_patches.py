@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rawpipe import CameraProfile, FormatError, NoiseModel
-from rawpipe.io.container import RAW_SUFFIXES
+from rawpipe.io.container import raw_files
 from rawpipe.stages.enhance.training.batch import Batch, numbered
 from rawpipe.stages.enhance.training.pairs import Pair, noise_of
 from rawpipe.stages.enhance.training.planes import linear, packed_cells, read_cells, spare
@@ -73,16 +73,14 @@ class RawFiles:
     @cached_property
     def files(self) -> list[Path]:
         """All RAW files below the folder, by name."""
-        found = (path for path in self.folder.rglob("*") if path.suffix.lower() in RAW_SUFFIXES)
-        return sorted(path for path in found if not path.name.startswith("."))
+        return raw_files(self.folder, recursive=True)
 
     @cached_property
     def sha256(self) -> str:
         """Of all files."""
         digest = hashlib.sha256()
         for path in self.files:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(_hashed(path))
         return digest.hexdigest()
 
     def patches(self, count: int, side: int, generator: torch.Generator) -> Tensor:
@@ -93,6 +91,11 @@ class RawFiles:
             planes = self._cache.get(path, _clean)
             crops.append(Where.draw(planes, side, generator, path).of(planes))
         return torch.stack(crops)
+
+
+def _hashed(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _clean(path: Path) -> Tensor:
@@ -162,8 +165,7 @@ class PairPatches(Dataset[Batch]):
         for pair in self.pairs:
             digest.update(repr((pair.ratio, pair.iso, pair.camera)).encode())
             for path in (pair.noisy, pair.clean):
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(_hashed(path))
         return digest.hexdigest()
 
     def __getitem__(self, index: int) -> Batch:
