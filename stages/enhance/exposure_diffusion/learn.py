@@ -67,7 +67,7 @@ def recipe(config: Config, held_out: Mapping[str, Batch]) -> Exposing:
     process: Process = config.own["process"]
     if design.pools and design.window is None:
         design = replace(design, window=config.data.side)
-    return Exposing(design, process.steps, process.loss, dict(held_out), process.through)
+    return Exposing(design, process, dict(held_out))
 
 
 @dataclass(frozen=True)
@@ -81,26 +81,19 @@ class Exposing:
 
     Args:
         design: the network.
-        steps: see `Process`.
-        loss_name: see `Process`.
+        process: what of it is learned.
         held_out: batches to validate on, by name.
-        through: see `Process`.
     """
 
     design: Design
-    steps: int = 3
-    loss_name: str = "log"
+    process: Process
     held_out: dict[str, Batch] = field(default_factory=dict)
-    through: bool = False
-
-    def __post_init__(self) -> None:
-        Process(self.steps, self.loss_name, self.through)
 
     def build(self) -> nn.Module:
         """The network, with fresh weights; with `through`, the weights of the steps are `beside` it."""
         network = self.design.build()
-        if self.through:
-            network.beside = StepWeights(self.steps)
+        if self.process.through:
+            network.beside = StepWeights(self.process.steps)
         return network
 
     def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, index: int) -> Tensor:
@@ -108,13 +101,14 @@ class Exposing:
         batch = self._seen(batch)
         # A stream of its own: batches are drawn from generators that count from their seed on.
         generator = torch.Generator(batch.dim.device).manual_seed((index * _SPREAD + _SALT) % 2**32)
-        chosen = index % self.steps
+        steps = self.process.steps
+        chosen = index % steps
         count = len(batch.dim)
-        where = torch.rand(count, max(self.steps - 1, 1), generator=generator, device=batch.dim.device).sort(1).values
+        where = torch.rand(count, max(steps - 1, 1), generator=generator, device=batch.dim.device).sort(1).values
         multipliers = [torch.ones_like(batch.ratio)]
         multipliers += [1 + (batch.ratio - 1) * one[:, None, None, None] for one in where.unbind(1)]
-        if self.through:
-            estimates = self._exposed(network, batch, multipliers[: self.steps], sampled(generator))
+        if self.process.through:
+            estimates = self._exposed(network, batch, multipliers[:steps], sampled(generator))
             beside: Any = network
             return exposure_loss(estimates, batch.clean, beside.beside())
         drawn = (torch.rand(count, generator=generator, device=batch.dim.device) < 0.5)[:, None, None, None]
@@ -130,9 +124,9 @@ class Exposing:
                 here, follow = multipliers[i : i + 2]
                 state = next_state(batch.dim, state, clean, batch.shot, here, follow, draw, i, self.design.markov)
         found = self.estimate(network, batch, state, multipliers[chosen])
-        if self.loss_name == "l1":
+        if self.process.loss == "l1":
             return step_loss(found, batch.clean)
-        return log_error(found, batch, plain=self.loss_name == "log-plain")
+        return log_error(found, batch, plain=self.process.loss == "log-plain")
 
     def estimate(
         self, network: Callable[[Tensor], Tensor], batch: Batch, state: Tensor, multiplier: Tensor
@@ -147,7 +141,7 @@ class Exposing:
         figures, rows = {}, []
         for name, kept in self.held_out.items():
             batch = Batch(*(value.to(device) for value in kept))
-            for steps in sorted({1, self.steps}):
+            for steps in sorted({1, self.process.steps}):
                 clean = torch.cat([self._clean(network, one, steps) for one in _singly(batch)])
                 each = [psnr_db(one, truth) for one, truth in zip(clean, batch.clean, strict=True)]
                 figures[f"{name}, {steps} step{'s' * (steps > 1)}"] = sum(each) / len(each)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rawpipe import FormatError, StageError
-from rawpipe.stages.enhance.exposure_diffusion.learn import Exposing
+from rawpipe.stages.enhance.exposure_diffusion.learn import Exposing, Process
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.training import curve
 from rawpipe.stages.enhance.training.batch import Batch, Synthetic
@@ -34,7 +34,7 @@ def lesson(steps: int = 2, **others: Any) -> tuple[Exposing, Synthetic]:
     """The smallest network on drawn textures."""
     source = Photographs(dead_leaves(1, 64))
     held_out = {"x20": Synthetic(Photographs(dead_leaves(1, 64, seed=1)), 2, 16, (20.0, 20.0))[0]}
-    return Exposing(Design(width=2), steps, held_out=held_out, **others), Synthetic(source, 2, 16)
+    return Exposing(Design(width=2), Process(steps, **others), held_out), Synthetic(source, 2, 16)
 
 
 def at(step: int, do: Callable[[], None]) -> Callable[[int, float], None]:
@@ -166,7 +166,7 @@ def test_a_short_training_makes_held_out_pictures_better(tmp_path: Path) -> None
 
 
 def test_published_training_runs_through_all_steps_and_learns_their_weights(tmp_path: Path) -> None:
-    recipe, data = lesson(3, loss_name="l1", through=True)
+    recipe, data = lesson(3, loss="l1", through=True)
     weights = train(recipe, data, settings(6), tmp_path, "me")
     state = torch.load(tmp_path / CHECKPOINT, weights_only=True)["model"]
     assert set(weights) == set(Design(width=2).build().state_dict())
@@ -176,7 +176,7 @@ def test_published_training_runs_through_all_steps_and_learns_their_weights(tmp_
 
 
 def test_a_training_may_start_from_weights_of_the_same_network_only(tmp_path: Path) -> None:
-    recipe, data = lesson(3, loss_name="l1", through=True)
+    recipe, data = lesson(3, loss="l1", through=True)
     start = {name: torch.full_like(value, 0.01) for name, value in Design(width=2).build().state_dict().items()}
     weights = train(recipe, data, settings(1, rate=1e-9), tmp_path / "one", "me", start)
     assert all(torch.allclose(value, start[name], atol=1e-6) for name, value in weights.items())
