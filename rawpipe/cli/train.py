@@ -19,7 +19,7 @@ _SMOOTH = 0.02  # share of a step's loss in the one that is shown
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", metavar="MODEL", help="what to train: exposure_diffusion")
+    parser.add_argument("model", metavar="MODEL", help="what to train: exposure_diffusion, llflow")
     parser.add_argument("config", metavar="CONFIG", help="a .toml file, or the name of one that comes with the model")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FOLDER", help="for weights, checkpoint and curve"

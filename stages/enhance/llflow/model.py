@@ -59,6 +59,11 @@ class Design:
         """
         return 2 * self.channels if self.domain == "rgb" else 3 * self.channels + 1
 
+    def mean(self, colors: Tensor) -> Tensor:
+        """Mean of the latent for a colour map (n, c, h, w): its cells of 8x8 as channels 64 c + 8 y + x, or 0."""
+        latent = F.pixel_unshuffle(colors, STRIDE)
+        return latent if self.prior else torch.zeros_like(latent)
+
     def build(self) -> Network:
         """The network, with fresh weights."""
         return Network(self)
@@ -109,10 +114,10 @@ class Network(nn.Module):
         found: Mapped = self.flowUpsamplerNet.inverse(latent, conditions.levels)
         return found
 
-    def mean(self, colors: Tensor) -> Tensor:
-        """Mean of the latent for a colour map (n, c, h, w): its cells of 8x8 as channels 64 c + 8 y + x, or 0."""
-        latent = F.pixel_unshuffle(colors, STRIDE)
-        return latent if self.design.prior else torch.zeros_like(latent)
+    def estimate(self, dark: Tensor) -> Tensor:
+        """The picture at the latent's mean, the likeliest one, not clipped."""
+        conditions = self.conditions(dark)
+        return self.decode(self.design.mean(conditions.colors), conditions).value
 
     def initialise(self, dark: Tensor, picture: Tensor) -> None:
         """Let all normalisations follow this data: results of mean 0 and deviation 1, before the training."""

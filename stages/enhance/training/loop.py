@@ -42,7 +42,10 @@ class Judged(NamedTuple):
 
 
 class Recipe(Protocol):
-    """What a model learns by."""
+    """What a model learns by.
+
+    A field or attribute `calls` may name methods of the network that run its layers, beside calling it.
+    """
 
     def build(self) -> nn.Module:
         """The network, with fresh weights; a module `beside` may hold what else is learned."""
@@ -155,6 +158,8 @@ def train(
     if start is not None:
         _begin(bare, start)
     network, optimizer = fabric.setup(bare, torch.optim.Adam(bare.parameters(), settings.rate, fused=True))
+    for name in getattr(recipe, "calls", ()):
+        network.mark_forward_method(name)
     average = {name: value.detach().clone() for name, value in network.module.state_dict().items()}
     done = 0
     if state is not None:

@@ -22,7 +22,7 @@ from rawpipe.stages.enhance.weights import Weights
 
 WEIGHTS = "weights.safetensors"
 
-MODELS = {"exposure_diffusion": "rawpipe.stages.enhance.exposure_diffusion.learn"}
+MODELS = {name: f"rawpipe.stages.enhance.{name}.learn" for name in ("exposure_diffusion", "llflow")}
 """Where each model says how it learns: in `TABLES`, a dataclass for each of its own tables of a configuration, and in
 `recipe(config, held_out)`, whose `design` the weights repeat. Its own configurations lie in `recipes` beside."""
 

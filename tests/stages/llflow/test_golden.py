@@ -97,13 +97,13 @@ def test_latent_and_likelihood(net, truth):
     latent, log_det, colors = net(dark, bright)
     close(latent, truth["z"], 1e-6, 1e-5)
     close(log_det, truth["logdet"], 1e-8)
-    close(bits_per_pixel(latent, log_det, net.mean(colors), PIXELS), truth["nll_encmean"], 1e-6)
-    close(bits_per_pixel(latent, log_det, net.mean(color_map(bright)), PIXELS), truth["nll_gtmean"], 1e-6)
+    close(bits_per_pixel(latent, log_det, net.design.mean(colors), PIXELS), truth["nll_encmean"], 1e-6)
+    close(bits_per_pixel(latent, log_det, net.design.mean(color_map(bright)), PIXELS), truth["nll_gtmean"], 1e-6)
 
 
 def test_decoded(net, truth):
     conditions = net.conditions(dark_and_bright(truth)[0])
-    picture, log_det = net.decode(net.mean(conditions.colors), conditions)
+    picture, log_det = net.decode(net.design.mean(conditions.colors), conditions)
     close(picture, truth["decoded"], 1e-6, 1e-5)
     close(log_det, truth["decode_logdet"], 1e-8)
 
@@ -112,7 +112,7 @@ def test_gradients(folder, weights):
     net = network("small", folder, weights)
     dark, bright = dark_and_bright(np.load(folder / "small.npz"))
     latent, log_det, colors = net(dark, bright)
-    bits_per_pixel(latent, log_det, net.mean(colors), PIXELS).sum().backward()
+    bits_per_pixel(latent, log_det, net.design.mean(colors), PIXELS).sum().backward()
     expected = json.loads((folder / "small_gradnorms.json").read_text())
     found = {name: float(parameter.grad.norm()) for name, parameter in net.named_parameters()}
     assert found == pytest.approx(expected, rel=1e-6)
@@ -130,7 +130,7 @@ def test_normalisations_follow_data(folder, weights):
             close(state[key], truth[f"full_{key}"], 1e-6, 1e-6)
     latent, log_det, colors = net(dark, bright)
     close(log_det.detach(), truth["logdet"], 1e-6)
-    close(bits_per_pixel(latent, log_det, net.mean(colors), PIXELS).detach(), truth["nll"], 1e-6)
+    close(bits_per_pixel(latent, log_det, net.design.mean(colors), PIXELS).detach(), truth["nll"], 1e-6)
 
 
 def test_parameters_that_count(net, folder, size):

@@ -1,0 +1,114 @@
+"""How the model learns: by the likelihood of well-exposed pictures, or for comparison by their distance.
+
+References:
+    Wang et al. (2022), Low-light image enhancement with normalizing flow, section 3.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rawpipe import StageError
+from rawpipe.metrics import psnr_db
+from rawpipe.stages.enhance.llflow.domains import shown_raw, to_display, to_linear
+from rawpipe.stages.enhance.llflow.inputs import color_map
+from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
+from rawpipe.stages.enhance.training.batch import Batch
+from rawpipe.stages.enhance.training.config import Config
+from rawpipe.stages.enhance.training.look import developed, in_a_row
+from rawpipe.stages.enhance.training.loop import Judged
+
+_LOSSES = ("nll", "l1")
+_SPREAD, _SALT = 0x9E3779B1, 0x3C6EF372
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is learned.
+
+    Args:
+        loss: "nll", the likelihood of the well-exposed pictures, or "l1", the distance of the likeliest one to them.
+        true_colors: how often the latent's mean is the colour map of the well-exposed picture itself, from which
+            the encoder's learns what it should be.
+        noise: width of the uniform noise that the pictures get for "nll", so that no level of 8 bits is a spike that
+            the flow could chase; 0 = none, as published.
+
+    Raises:
+        StageError: the loss isn't known, or a number is out of range.
+    """
+
+    loss: str = "nll"
+    true_colors: float = 0.2
+    noise: float = 1 / 255
+
+    def __post_init__(self) -> None:
+        if self.loss not in _LOSSES:
+            raise StageError(f"got loss {self.loss!r}; expected {' or '.join(_LOSSES)}")
+        for name in ("true_colors", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise StageError(f"got {name} {getattr(self, name)}; expected a number from 0 to 1")
+
+
+TABLES: Mapping[str, type] = {"model": Design, "objective": Objective}
+
+
+def recipe(config: Config, held_out: Mapping[str, Batch]) -> Flowing:
+    """How the model of a configuration learns."""
+    return Flowing(config.own["model"], config.own["objective"], dict(held_out))
+
+
+@dataclass(frozen=True)
+class Flowing:
+    """The likelihood of whole batches; which of them have the true colours for a mean is drawn.
+
+    Args:
+        design: the network.
+        objective: what is learned.
+        held_out: batches to validate on, by name; the normalisations follow the first one at the start.
+    """
+
+    design: Design
+    objective: Objective
+    held_out: dict[str, Batch] = field(default_factory=dict)
+
+    calls = ("estimate",)
+
+    def build(self) -> nn.Module:
+        """The network, its normalisations fitted to what was held out."""
+        network = self.design.build()
+        network.initialise(*pair(next(iter(self.held_out.values()))))
+        return network
+
+    def loss(self, network: Any, batch: Batch, index: int) -> Tensor:
+        """Bits per pixel, or the mean distance."""
+        dark, bright = pair(batch)
+        if self.objective.loss == "l1":
+            distance: Tensor = (network.estimate(dark) - bright).abs().mean()
+            return distance
+        generator = torch.Generator(bright.device).manual_seed((index * _SPREAD + _SALT) % 2**32)
+        true_colors = bool(torch.rand((), generator=generator, device=bright.device) < self.objective.true_colors)
+        noise = torch.rand(bright.shape, generator=generator, device=bright.device) - 0.5
+        latent, log_det, colors = network(dark, bright + self.objective.noise * noise)
+        mean = self.design.mean(color_map(bright) if true_colors else colors)
+        return bits_per_pixel(latent, log_det, mean, bright.shape[-2] * bright.shape[-1]).mean()
+
+    def judge(self, network: Any, device: torch.device) -> Judged:
+        """PSNR of the likeliest picture of what was held out, in dB on packed RAW, saturation = 1."""
+        figures, rows = {}, []
+        for name, kept in self.held_out.items():
+            batch = Batch(*(value.to(device) for value in kept))
+            clean = to_linear(network.estimate(pair(batch)[0]))
+            each = [psnr_db(one, truth) for one, truth in zip(clean, batch.clean, strict=True)]
+            figures[name] = sum(each) / len(each)
+            rows.append(torch.cat([in_a_row(developed(one)) for one in (batch.dim, clean, batch.clean)], 2))
+        return Judged(figures, torch.cat(rows, 1))
+
+
+def pair(batch: Batch) -> tuple[Tensor, Tensor]:
+    """What the network is shown of a batch, and the picture that it should find."""
+    return shown_raw(batch.dim, batch.shot, batch.read, batch.ratio), to_display(batch.clean)
