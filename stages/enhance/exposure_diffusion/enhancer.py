@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,7 +93,7 @@ class ExposureDiffusion:
         return 150 if design.pools else 160 + 7 * design.first_level
 
     @staticmethod
-    def weight_sets() -> dict[str, Path]:
+    def weight_sets() -> Mapping[str, Path]:
         """Files of the sets of weights that come with rawpipe, by name."""
         return bundled()
 
@@ -106,7 +107,8 @@ class ExposureDiffusion:
     def prepared(self, given: Given) -> Run:
         """The network on the noise's device, ready for this ratio."""
         noise = given.noise
-        network, design = self._network(noise.shot.device), loaded(self.weights, noise.shot.device).design
+        network = self._network(noise.shot.device)
+        design = network.design
         shot = noise.shot.float()[:, None, None].clamp(min=LEAST_SHOT)
         read = (noise.read**2 + noise.row**2).sqrt().float()[:, None, None]
         light = Light(shot, read)

@@ -35,7 +35,8 @@ class Loaded:
     steps: int
 
 
-def bundled() -> dict[str, Path]:
+@cache
+def bundled() -> Mapping[str, Path]:
     """The sets of weights that come with rawpipe, by name."""
     folder = Path(str(files(_ROOM))) / "weights"
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}

@@ -25,8 +25,8 @@ class Network:
     """
 
     def __init__(self, loaded: Loaded, mixed: bool = False) -> None:
-        self.module, self.mixed = loaded.module, mixed
-        self.side = loaded.design.window or _SIDE if loaded.design.pools else None
+        self.design, self.module, self.mixed = loaded.design, loaded.module, mixed
+        self.side = self.design.window or _SIDE if self.design.pools else None
 
     @property
     def grid(self) -> int:
