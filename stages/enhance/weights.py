@@ -61,6 +61,11 @@ class Weights:
         with replacing(path) as temporary:
             temporary.write_bytes(save(half, {_KEY: json.dumps(about, sort_keys=True)}))
 
+    @property
+    def said(self) -> str:
+        """Hash, name, licence and training data, in one line."""
+        return f"{self.sha256[:12]} {self.name}, {self.licence}, learned from {self.learned_from}"
+
     @classmethod
     def read(cls, path: Path) -> Weights:
         """The weights in a file that `write` made, tensors as float32.

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from rawpipe import StageError
+from rawpipe.stages.enhance.draws import keyed
 from rawpipe.stages.enhance.enhancer import Given, Run
-from rawpipe.stages.enhance.exposure_diffusion.draws import keyed
-from rawpipe.stages.enhance.exposure_diffusion.load import bundled, loaded
+from rawpipe.stages.enhance.exposure_diffusion.load import NAME, loaded
 from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
+from rawpipe.stages.enhance.loading import bundled
 
 _CPU = torch.device("cpu")
 _OVER = 5.0  # standard deviations above saturation that a network gets to see
@@ -95,7 +96,7 @@ class ExposureDiffusion:
     @staticmethod
     def weight_sets() -> Mapping[str, Path]:
         """Files of the sets of weights that come with rawpipe, by name."""
-        return bundled()
+        return bundled(NAME)
 
     def sampled(self) -> ExposureDiffusion:
         """The same with drawn photons and three steps or more: with other seeds it gives other pictures."""

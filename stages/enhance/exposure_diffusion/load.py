@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib.resources import files
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rawpipe import FormatError, RawpipeWarning, StageError
-from rawpipe._errors import unknown
+from rawpipe import FormatError, StageError
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
-from rawpipe.stages.enhance.weights import Weights
+from rawpipe.stages.enhance.loading import fitted, located, opened, published, said_of
 
+NAME = "exposure_diffusion"
 _PUBLISHED_STEPS = 3
 _PUBLISHED_SIDE = 512  # of the packed patches that the published networks learned on
-_ROOM = "rawpipe.stages.enhance.exposure_diffusion"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,28 +29,13 @@ class Loaded:
     steps: int
 
 
-@cache
-def bundled() -> Mapping[str, Path]:
-    """The sets of weights that come with rawpipe, by name."""
-    folder = Path(str(files(_ROOM))) / "weights"
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-
-
 def loaded(weights: str, device: torch.device) -> Loaded:
     """The network with these weights on a device: the name of a set, or the path of a file.
 
     Raises:
         FormatError: there is no such set or file, or it isn't one for this model.
     """
-    path = bundled().get(weights)
-    if path is None:
-        path = Path(weights).expanduser()
-        if path.is_dir():
-            raise FormatError(f"got weights {path}, a folder; name the .safetensors file in it")
-        if not path.suffix:
-            raise FormatError(unknown("set of weights", weights, bundled()) + ", or the path of a file")
-        if not path.is_file():
-            raise FormatError(f"got weights {path}; there is no such file")
+    path = located(weights, NAME)
     status = path.stat()
     return _loaded(path, status.st_mtime_ns, status.st_size, device)
 
@@ -64,27 +43,28 @@ def loaded(weights: str, device: torch.device) -> Loaded:
 @lru_cache(maxsize=4)
 def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
     if path.suffix == ".safetensors":
-        weights = Weights.read(path)
-        if weights.enhancer != "exposure_diffusion":
-            raise FormatError(f"got {path}, which holds weights of {weights.enhancer}; expected exposure_diffusion")
+        weights = opened(path, NAME)
         try:
-            design, tensors = Design(**weights.model), weights.tensors
+            design = Design(**weights.model)
         except (TypeError, StageError) as error:
             raise FormatError(f"got {path} of a model that this rawpipe doesn't know ({error}); upgrade it") from error
-        said = f"{weights.sha256[:12]} {weights.name}, {weights.licence}, learned from {weights.learned_from}"
-        process = weights.training.get("config", {}).get("process", {})
-        steps = int(process.get("steps", _PUBLISHED_STEPS))
-        if weights.research_only:
-            _warn_once(f"the weights {weights.name!r} are for research only: they learned from {weights.learned_from}")
+        module, said = built(design, weights.tensors, path), weights.said
+        steps = int(weights.training.get("config", {}).get("process", {}).get("steps", _PUBLISHED_STEPS))
     else:
-        tensors = published(path)
+        tensors = network_in(path)
         design = design_of(tensors, path)
-        tensors = reordered(tensors)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        said = f"{digest[:12]} {path.name}, a published checkpoint, licence unknown"
-        steps = _PUBLISHED_STEPS
-    module = built(design, tensors, path).to(device)
-    return Loaded(design, module.to(memory_format=torch.channels_last), said, steps)  # type: ignore[call-overload]
+        module, said, steps = built(design, reordered(tensors), path), said_of(path), _PUBLISHED_STEPS
+    module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Loaded(design, module, said, steps)
+
+
+def network_in(path: Path) -> dict[str, Tensor]:
+    """The state dict of the UNet or NAFNet in a published checkpoint.
+
+    Raises:
+        FormatError: there is none that can be read safely.
+    """
+    return published(path, ("conv10_1.weight", "intro.weight"), "UNet or NAFNet")
 
 
 def built(design: Design, tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
@@ -93,55 +73,7 @@ def built(design: Design, tensors: Mapping[str, Tensor], path: Path) -> nn.Modul
     Raises:
         FormatError: they don't fit it, or aren't finite.
     """
-    module = design.build()
-    try:
-        module.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        raise FormatError(
-            f"got {path}, whose tensors don't fit a {design.backbone} of width {design.width}: "
-            f"{str(error).splitlines()[1].strip()[:200]}"
-        ) from error
-    if not all(bool(value.isfinite().all()) for value in tensors.values()):
-        raise FormatError(f"got {path}, which holds NaN or infinity; it is damaged, or its training diverged")
-    return module.requires_grad_(False).eval()
-
-
-@cache
-def _warn_once(text: str) -> None:
-    warnings.warn(text, RawpipeWarning, stacklevel=2)
-
-
-def published(path: Path) -> Mapping[str, Tensor]:
-    """The state dict in a PyTorch checkpoint, without running code from it.
-
-    Raises:
-        FormatError: it can't be read, holds more than tensors, or no network of ours.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise FormatError(
-            f"got {path}, which holds code or is damaged; rawpipe reads tensors only: save its state_dict again"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise FormatError(f"got {path}, which is no PyTorch checkpoint or is damaged") from error
-    found = _state_dict(content)
-    if found is None:
-        raise FormatError(
-            f"got {path}, which holds no UNet or NAFNet; expected a state dict with keys as conv1_1.weight or "
-            "intro.weight, by itself or under a name as netG"
-        )
-    return {key: value.float() for key, value in found.items()}
-
-
-def _state_dict(content: Any) -> Mapping[str, Tensor] | None:
-    """The first dictionary of tensors, at any depth, that is one of a known network; names without `module.`."""
-    if not isinstance(content, Mapping):
-        return None
-    tensors = {str(key).removeprefix("module."): value for key, value in content.items() if isinstance(value, Tensor)}
-    if {"conv10_1.weight", "intro.weight"} & tensors.keys():
-        return tensors
-    return next((found for value in content.values() if (found := _state_dict(value)) is not None), None)
+    return fitted(design.build(), tensors, path, f"{design.backbone} of width {design.width}")
 
 
 def design_of(tensors: Mapping[str, Tensor], path: Path) -> Design:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rawpipe.metrics import brightness_matched
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate
-from rawpipe.stages.enhance.exposure_diffusion.load import built, design_of, published
+from rawpipe.stages.enhance.exposure_diffusion.load import built, design_of, network_in
 from rawpipe.stages.enhance.exposure_diffusion.model import Design, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import PHOTON_UNIT, expose, sampled, schedule
 
@@ -75,7 +75,7 @@ class PublishedProcess:
 
     @cached_property
     def _network(self) -> tuple[Design, nn.Module]:
-        tensors = published(self.weights)
+        tensors = network_in(self.weights)
         design = design_of(tensors, self.weights)
         return design, built(design, tensors, self.weights).to(self.device)
 

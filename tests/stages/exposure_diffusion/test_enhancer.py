@@ -26,8 +26,8 @@ from rawpipe import (
 from rawpipe.stages import BlackLevel, Demosaic, Enhance, NoiseCalibration, WhiteBalance
 from rawpipe.stages.enhance import ExposureDiffusion, change, spread
 from rawpipe.stages.enhance.brightness import auto_ratio
+from rawpipe.stages.enhance.draws import keyed, poisson, uniform
 from rawpipe.stages.enhance.exposure_diffusion import load
-from rawpipe.stages.enhance.exposure_diffusion.draws import keyed, poisson, uniform
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.limits import guarded, passed_through
 from rawpipe.stages.enhance.weights import Weights

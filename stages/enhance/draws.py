@@ -1,4 +1,4 @@
-"""Poisson draws that belong to a pixel: its place in the whole frame, the step and the seed decide, tiles don't.
+"""Random numbers that belong to a pixel: its place in the whole frame, the step and the seed decide, tiles don't.
 
 References:
     Steele, Lea and Flood (2014), Fast splittable pseudorandom number generators (the mixing function).
@@ -7,17 +7,22 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-
-from rawpipe.stages.enhance.exposure_diffusion.process import Draw
 
 _FEW = 16.0  # photons up to which the distribution is inverted exactly
 _SEARCHED = 48  # P(more | 16 expected) = 1e-10
 
 
-def keyed(seed: int, place: Tensor) -> Draw:
-    """Draws for planes whose first pixel stands at `place`, packed row and column, in the whole frame."""
+def keyed(seed: int, place: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """Poisson draws from their mean and a step's index.
+
+    Args:
+        seed: of all draws.
+        place: packed row and column at which the first pixel of the planes stands in the whole frame.
+    """
 
     def draw(mean: Tensor, step: int) -> Tensor:
         return poisson(mean, uniform(mean.shape, place, seed, step).to(mean))
@@ -35,8 +40,13 @@ def uniform(shape: torch.Size, place: Tensor, seed: int, step: int) -> Tensor:
     columns = torch.arange(width, device=device, dtype=torch.int64) + place[1]
     planes = torch.arange(channels, device=device, dtype=torch.int64)
     at = _mixed(rows[:, None] * 0x1000003 + columns + (seed % 2**32) * 0x9E3779B1)
-    bits = _mixed(at + (planes[:, None, None] + 4 * step) * 0x632BE59BD9B4E019)
+    bits = _mixed(at + (planes[:, None, None] + channels * step) * 0x632BE59BD9B4E019)
     return ((bits >> 41).float() + (2.0**22 + 0.5)) * 2.0**-23
+
+
+def normal(shape: torch.Size, place: Tensor, seed: int, step: int) -> Tensor:
+    """Standard normal numbers (n, c, h, w), float32; see `uniform`."""
+    return (2 * uniform(shape, place, seed, step) - 1).erfinv() * 2**0.5
 
 
 def _mixed(bits: Tensor) -> Tensor:

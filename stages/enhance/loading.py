@@ -1,0 +1,128 @@
+"""How learned models get at their weights: sets that come with rawpipe, files, and published checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import warnings
+from collections.abc import Collection, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rawpipe import FormatError, RawpipeWarning
+from rawpipe._errors import unknown
+from rawpipe.stages.enhance.weights import Weights
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+@cache
+def bundled(enhancer: str) -> Mapping[str, Path]:
+    """The sets of weights that come with rawpipe for an enhancer, by name."""
+    folder = Path(str(files(f"rawpipe.stages.enhance.{enhancer}"))) / "weights"
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def located(weights: str, enhancer: str) -> Path:
+    """The file of a set, or the one at a path.
+
+    Raises:
+        FormatError: there is no such set or file.
+    """
+    sets = bundled(enhancer)
+    if weights in sets:
+        return sets[weights]
+    path = Path(weights).expanduser()
+    if path.is_dir():
+        raise FormatError(f"got weights {path}, a folder; name the .safetensors file in it")
+    if not path.suffix:
+        raise FormatError(unknown("set of weights", weights, sets) + ", or the path of a file")
+    if not path.is_file():
+        raise FormatError(f"got weights {path}; there is no such file")
+    return path
+
+
+def opened(path: Path, enhancer: str) -> Weights:
+    """What `rawpipe train` wrote for an enhancer; warns once of weights that are for research only.
+
+    Raises:
+        FormatError: it is something else, or for another enhancer.
+    """
+    weights = Weights.read(path)
+    if weights.enhancer != enhancer:
+        raise FormatError(f"got {path}, which holds weights of {weights.enhancer}; expected {enhancer}")
+    if weights.research_only:
+        _warn_once(f"the weights {weights.name!r} are for research only: they learned from {weights.learned_from}")
+    return weights
+
+
+@cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, RawpipeWarning, stacklevel=2)
+
+
+def published(path: Path, known_by: Collection[str], network: str) -> dict[str, Tensor]:
+    """The state dict in a PyTorch checkpoint, float32, without running code from it.
+
+    Args:
+        path: of the checkpoint.
+        known_by: keys any of which tells that a dictionary is the network's.
+        network: what to call it: "UNet or NAFNet".
+
+    Raises:
+        FormatError: it can't be read, holds more than tensors, or no such network.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise FormatError(
+            f"got {path}, which holds code or is damaged; rawpipe reads tensors only: save its state_dict again"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise FormatError(f"got {path}, which is no PyTorch checkpoint or is damaged") from error
+    found = _state_dict(content, set(known_by))
+    if found is None:
+        raise FormatError(
+            f"got {path}, which holds no {network}; expected a state dict with keys as {' or '.join(known_by)}, by "
+            "itself or under a name as netG"
+        )
+    return {key: value.float() for key, value in found.items()}
+
+
+def _state_dict(content: Any, known_by: set[str]) -> Mapping[str, Tensor] | None:
+    """The first dictionary of tensors, at any depth, that has a known key; names without `module.`."""
+    if not isinstance(content, Mapping):
+        return None
+    tensors = {str(key).removeprefix("module."): value for key, value in content.items() if isinstance(value, Tensor)}
+    if known_by & tensors.keys():
+        return tensors
+    return next((found for value in content.values() if (found := _state_dict(value, known_by)) is not None), None)
+
+
+def said_of(path: Path) -> str:
+    """The line that says what a published checkpoint is."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{digest[:12]} {path.name}, a published checkpoint, licence unknown"
+
+
+def fitted(module: _Network, tensors: Mapping[str, Tensor], path: Path, network: str) -> _Network:
+    """The network with the tensors of a file, to run and not to train.
+
+    Raises:
+        FormatError: they don't fit it, or aren't finite.
+    """
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise FormatError(
+            f"got {path}, whose tensors don't fit a {network}: {str(error).splitlines()[1].strip()[:200]}"
+        ) from error
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise FormatError(f"got {path}, which holds NaN or infinity; it is damaged, or its training diverged")
+    module.requires_grad_(False).eval()
+    return module
