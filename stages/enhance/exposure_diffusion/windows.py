@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rawpipe import bayer
 from rawpipe.stages.enhance.exposure_diffusion.load import Loaded
 from rawpipe.stages.enhance.exposure_diffusion.unet import UNet
 
@@ -67,6 +68,4 @@ def _mirrored(planes: Tensor, before: int, behind: int, dim: int) -> Tensor:
     if before == behind == 0:
         return planes
     length = planes.shape[dim]
-    period = max(2 * (length - 1), 1)
-    index = torch.arange(-before, length + behind, device=planes.device) % period
-    return planes.index_select(dim, torch.minimum(index, period - index))
+    return planes.index_select(dim, bayer.reflected(-before, length + behind, length, planes))
