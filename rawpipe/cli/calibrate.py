@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rawpipe._errors import FormatError, ProfileError
+from rawpipe.cli._folder import make_folder
 from rawpipe.cli._say import one_line_warnings, progress_bar
 
 if TYPE_CHECKING:
@@ -75,15 +75,7 @@ def _check_targets(options: argparse.Namespace) -> None:
             continue
         if path.is_dir() or path.suffix.lower() not in endings:
             raise FormatError(f"got {path}; expected the name of a file that ends in {' or '.join(endings)}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FormatError(f"the folder {path.parent} can't be made: {error.strerror}") from error
-        try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        except OSError as error:
-            raise FormatError(f"the folder {path.parent} can't be written to: {error.strerror}") from error
+        make_folder(path.parent)
     if options.blind and options.report is not None:
         raise FormatError("got --blind and --report; expected one of them: a report shows darks and flats")
 

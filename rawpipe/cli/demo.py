@@ -6,7 +6,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from rawpipe._errors import FormatError
+from rawpipe.cli._folder import make_folder
 from rawpipe.cli._say import one_line_warnings, progress_bar
 
 FILES = {
@@ -38,10 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from rawpipe.stages.default import default_stages
 
     folder: Path = options.output
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(f"the folder {folder} can't be made: {error.strerror}") from error
+    make_folder(folder)
     truth = scene()
     with one_line_warnings(options.quiet), progress_bar(1, "demo", "%", options.quiet) as bar:
         frame = take(truth).to(device_of(options.device))

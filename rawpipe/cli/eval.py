@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rawpipe._errors import FormatError, PipelineError
+from rawpipe.cli._folder import make_folder
 from rawpipe.cli._say import one_line_warnings, progress_bar
 from rawpipe.cli.develop import device_of
 
@@ -120,18 +120,9 @@ def _check(options: argparse.Namespace) -> None:
         if options.profile is not None:
             raise PipelineError("got --published with --profile; expected --camera: it knows published gains only")
     if options.output is not None:
-        _check_target(options.output)
-
-
-def _check_target(path: Path) -> None:
-    if path.is_dir():
-        raise FormatError(f"got the folder {path}; expected the name of a file in it")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise FormatError(f"the folder {path.parent} can't be written to: {error.strerror}") from error
+        if options.output.is_dir():
+            raise FormatError(f"got the folder {options.output}; expected the name of a file in it")
+        make_folder(options.output.parent)
 
 
 def _enhanced(options: argparse.Namespace) -> Method:

@@ -1,0 +1,25 @@
+"""Folders that results go to, checked before the work and not behind it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from rawpipe._errors import FormatError
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, unless it is there, and try to write to it.
+
+    Raises:
+        FormatError: it can't be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"the folder {folder} can't be made: {error.strerror}") from error
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FormatError(f"the folder {folder} can't be written to: {error.strerror}") from error
