@@ -3,7 +3,8 @@
 from rawpipe.stages.enhance.classical import Classical
 from rawpipe.stages.enhance.enhancer import Enhancer, Given
 from rawpipe.stages.enhance.exposure_diffusion import ExposureDiffusion
+from rawpipe.stages.enhance.llflow import LLFlow
 from rawpipe.stages.enhance.maps import change, spread
 from rawpipe.stages.enhance.stage import Enhance
 
-__all__ = ["Classical", "Enhance", "Enhancer", "ExposureDiffusion", "Given", "change", "spread"]
+__all__ = ["Classical", "Enhance", "Enhancer", "ExposureDiffusion", "Given", "LLFlow", "change", "spread"]

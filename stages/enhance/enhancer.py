@@ -34,6 +34,20 @@ class Given(NamedTuple):
     seed: int
 
 
+class Shown(NamedTuple):
+    """What a model for RGB is shown once, before it gets tiles.
+
+    Args:
+        picture: all of it, behind a display's curve, in 0..1 (3, H, W).
+        brightness: of the result, over that of the model's own.
+        seed: of random draws.
+    """
+
+    picture: Tensor
+    brightness: float
+    seed: int
+
+
 class Enhancer(Protocol):
     """A frozen dataclass that cleans packed mosaics: black = 0, values below it and above saturation kept.
 
@@ -43,6 +57,7 @@ class Enhancer(Protocol):
     - `exposure`: what `Enhance(exposure=None)` means, "auto" or a ratio; 1 if it doesn't say;
     - `trial`: packed rows and columns of the flat fields on which the stage tries what noise it leaves;
     - `bounded`: True if results end at 1; the stage then passes brighter areas through;
+    - `takes`: `Space.RGB` for a model that works behind a display's curve; an `RgbEnhancer`;
     - `weights`: a parameter, name or path of the weights, which `Enhance(weights=...)` sets;
     - `weights_used()`: which weights, in one line that starts with their hash;
     - `weight_sets()`, static: files of the sets that come with it, by name, for `rawpipe info --weights`.
@@ -58,6 +73,13 @@ class Enhancer(Protocol):
 
     def prepared(self, given: Given) -> Run:
         """The model made ready for one frame."""
+
+
+class RgbEnhancer(Protocol):
+    """An `Enhancer` for display-referred RGB: it has `shown` in place of `prepared`, and counts in pixels."""
+
+    def shown(self, shown: Shown) -> Run:
+        """The model made ready for tiles (3, h, w) of one picture."""
 
 
 def named(text: str) -> Enhancer:

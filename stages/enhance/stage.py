@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
-import torch
-from torch import Tensor
-
-from rawpipe import Frame, Noise, Space, StageError, bayer
+from rawpipe import Frame, Space, StageError
 from rawpipe.stages.enhance.brightness import MOST, auto_ratio
-from rawpipe.stages.enhance.enhancer import Enhancer, Given, Run, named, spelt
-from rawpipe.stages.enhance.left import TRIAL, left
-from rawpipe.stages.enhance.limits import HIGHLIGHT_RADIUS, passed_through
+from rawpipe.stages.enhance.enhancer import Enhancer, RgbEnhancer, named, spelt
+from rawpipe.stages.enhance.limits import HIGHLIGHT_RADIUS
+from rawpipe.stages.enhance.slots import check_mosaic, mosaic_ready, rgb_ready
 
 _HASHED = re.compile(r"[0-9a-f]{12} ([^ ,]+)")
 
@@ -28,7 +24,8 @@ class Enhance:
     says what noise is left: on a flat field; in texture more is. Pixels that are nan or infinite stay what they are,
     and count as black for those around them.
 
-    Takes: MOSAIC, with `noise`, black = 0. Gives: the same.
+    Takes: MOSAIC, with `noise`, black = 0; or RGB behind a display's curve, for a model that works there. Gives: the
+    same.
 
     Args:
         model: name of a registered enhancer, with parameters if need be: "exposure_diffusion(steps=1)"; or an
@@ -56,13 +53,12 @@ class Enhance:
     _ready: Ready | None = field(default=None, repr=False, compare=False)
     _trial: bool = field(default=True, repr=False, compare=False)
 
-    takes = Space.MOSAIC
     gives = None
 
     def __post_init__(self) -> None:
         if isinstance(self.model, str):
             made = named(self.model)
-        elif isinstance(self.model, type) or not callable(getattr(self.model, "prepared", None)):
+        elif isinstance(self.model, type) or not any(hasattr(self.model, name) for name in ("prepared", "shown")):
             raise StageError(f"got model {self.model!r}; expected the name of an enhancer, or one: Classical(h=0.8)")
         else:
             made = self.model
@@ -95,6 +91,11 @@ class Enhance:
         return replace(made, weights=hashed[1]) if hashed[1] in sets else made  # type: ignore[type-var]
 
     @property
+    def takes(self) -> Space:
+        """MOSAIC, or what the model says."""
+        return getattr(self.enhancer, "takes", Space.MOSAIC)
+
+    @property
     def enhancer(self) -> Enhancer:
         """The model itself."""
         made: Enhancer = self.__dict__["_enhancer"]
@@ -116,9 +117,15 @@ class Enhance:
 
     @property
     def halo(self) -> int | None:
-        """The model's, that of bright areas, and a cell that the frame may cut."""
+        """The model's; on a mosaic that of bright areas too, and of a cell that the frame may cut."""
         halo = self.enhancer.halo
-        return None if halo is None else 2 * (max(halo, HIGHLIGHT_RADIUS if self._bounded else 0) + 1)
+        if halo is None or self._cell == 1:
+            return halo
+        return 2 * (max(halo, HIGHLIGHT_RADIUS if self._bounded else 0) + 1)
+
+    @property
+    def _cell(self) -> int:
+        return 2 if self.takes.is_mosaic else 1
 
     @property
     def _bounded(self) -> bool:
@@ -127,7 +134,7 @@ class Enhance:
     @property
     def grid(self) -> int:
         """The model's."""
-        return 2 * self.enhancer.grid
+        return self._cell * self.enhancer.grid
 
     @property
     def working_bytes(self) -> int:
@@ -135,34 +142,23 @@ class Enhance:
         return int(getattr(self.enhancer, "working_bytes", 400))
 
     def measure(self, frame: Frame, /) -> Enhance:
-        """Find the ratio, get the model ready for the frame's noise, and try what it leaves."""
-        if frame.noise is None:
-            raise StageError(
-                "got a frame that doesn't know its noise; put NoiseCalibration() before Enhance (if it is there, its "
-                "`source` in the history says why it found none), or give noise=... when you make the frame"
+        """Find the ratio, get the model ready for the frame, and try what noise it leaves."""
+        used, found = self._weights_used(), self.found
+        if frame.space is Space.RGB:
+            wanted = 1.0 if isinstance(self._wanted, str) else float(self._wanted)
+            run: Callable[[Frame], Frame] = rgb_ready(
+                cast(RgbEnhancer, self.enhancer), frame, wanted, self.seed, float(self.strength)
             )
-        if bool((frame.black != 0).any()):
-            raise StageError(
-                f"got a frame of black {frame.black.tolist()}; expected 0: put BlackLevel() before Enhance"
-            )
-        if min(frame.height, frame.width) < 2:
-            raise StageError(f"got {frame.height}x{frame.width} pixels; expected at least one 2x2 cell")
-        used, wanted, found = self._weights_used(), self._wanted, self.found
-        if isinstance(wanted, str):
-            ratio = float(f"{auto_ratio(frame):.6g}")  # as a recipe has it
-            found = "exposure found in the picture"
         else:
-            ratio = float(wanted)
-        unit = frame.white
-        noise = frame.noise.map(lambda one: one.to(frame.device)).scaled(ratio / unit)
-        model = self.enhancer.prepared(Given(noise, ratio, self.seed))
-        run = partial(_blended, model, noise, self._bounded, float(self.strength))
-        trial = getattr(self.enhancer, "trial", TRIAL)
-        grey = bayer.per_site(frame.neutral / frame.neutral.max()).to(unit)
-        rest = left(run, noise, grey, trial) if self._trial else noise
-        chosen = replace(self, exposure=ratio, weights=used, found=found)
-        ready = Ready(run, unit / ratio, torch.full((), ratio, device=unit.device), rest.scaled(unit), chosen._asked)
-        return replace(chosen, _ready=ready)
+            check_mosaic(frame)
+            if isinstance(self._wanted, str):
+                wanted = float(f"{auto_ratio(frame):.6g}")  # as a recipe has it
+                found = "exposure found in the picture"
+            else:
+                wanted = float(self._wanted)
+            run = mosaic_ready(self.enhancer, frame, wanted, self.seed, float(self.strength), self._trial)
+        chosen = replace(self, exposure=wanted, weights=used, found=found)
+        return replace(chosen, _ready=Ready(run, chosen._asked))
 
     def _weights_used(self) -> str | None:
         """What the model says of its weights.
@@ -178,48 +174,12 @@ class Enhance:
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""
-        if self._ready is None:
-            return self.measure(frame)(frame)
-        cfa, ready, data = str(frame.cfa), self._ready, bayer.as_float(frame.data)
-        fine = data.isfinite()
-        unit = ready.unit[:, None, None].to(data.dtype)
-        place = (frame.origin[:2] - torch.tensor(bayer.offset(cfa, 0), device=frame.device)) // 2
-        planes = bayer.pack(torch.where(fine, data, 0.0), cfa) / unit
-        planes = ready.run(planes, place.long()) * (unit * ready.ratio)
-        result = bayer.unpack(planes, cfa, frame.height, frame.width)
-        return replace(
-            frame,
-            data=torch.where(fine, result, data),
-            white=frame.white * ready.ratio,
-            noise=ready.left,
-            exposure_gain=frame.exposure_gain * ready.ratio,
-        )
+        return self.measure(frame)(frame) if self._ready is None else self._ready.run(frame)
 
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """What `measure` prepared.
+    """What `measure` prepared, and the parameters that it was prepared for."""
 
-    Args:
-        run: the model, blended.
-        unit: what 1 of the model's brightness is in the frame it gets, per site (4).
-        ratio: by which the frame gets brighter ().
-        left: noise of the result.
-        asked: the parameters that it was prepared for.
-    """
-
-    run: Run
-    unit: Tensor
-    ratio: Tensor
-    left: Noise
+    run: Callable[[Frame], Frame]
     asked: tuple[Any, ...]
-
-
-def _blended(run: Run, noise: Noise, bounded: bool, strength: float, planes: Tensor, place: Tensor) -> Tensor:
-    """The model's result, or on the way to it; bright areas as they were."""
-    if strength == 0:
-        return planes
-    result = run(planes, place)
-    if bounded:
-        result = passed_through(planes, result, noise)
-    return result if strength == 1 else planes + strength * (result - planes)

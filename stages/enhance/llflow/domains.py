@@ -15,8 +15,9 @@ from rawpipe.stages.enhance.llflow.inputs import equalised, logarithm
 
 _CURVE = CURVES["srgb"]
 _FAR = 300.0  # the ratio that counts as 1
-_OVER = 5.0  # standard deviations above saturation that the network gets to see
 _LEVELS = 255
+OVER = 5.0
+"""Standard deviations above saturation that the network gets to see."""
 
 
 def shown_raw(planes: Tensor, shot: Tensor, read: Tensor, ratio: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ def shown_raw(planes: Tensor, shot: Tensor, read: Tensor, ratio: Tensor) -> Tens
         read: their deviation without light, rows included, of the same shape.
         ratio: by which they were made brighter, (n, 1, 1, 1) or a scalar.
     """
-    top = 1 + _OVER * (shot + read.square()).sqrt()
+    top = 1 + OVER * (shot + read.square()).sqrt()
     seen = torch.minimum(planes, top)
     deviation = (shot * seen.clamp(min=0) + read.square()).sqrt()
     level = (ratio.log() / math.log(_FAR)).to(planes).expand(len(planes), 1, *planes.shape[-2:])

@@ -1,0 +1,165 @@
+"""LLFlow behind `Enhance`: the likeliest well-exposed picture, or samples of all that are likely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rawpipe import FormatError, Space, StageError, bayer
+from rawpipe.stages.enhance.draws import normal
+from rawpipe.stages.enhance.enhancer import Given, Run, Shown
+from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
+from rawpipe.stages.enhance.llflow.domains import OVER, in_8_bits, shown_raw, shown_rgb, to_display, to_linear
+from rawpipe.stages.enhance.llflow.flow import STRIDE
+from rawpipe.stages.enhance.llflow.inputs import equalisation
+from rawpipe.stages.enhance.llflow.load import NAME, Loaded, loaded
+from rawpipe.stages.enhance.llflow.model import Network
+from rawpipe.stages.enhance.loading import bundled
+
+_CPU = torch.device("cpu")
+_SETS = {"raw": "default", "rgb": "lol"}
+_DRAWING = 0.7  # temperature of samples where none is named
+_HALO = 64
+_PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class LLFlow:
+    """A dim mosaic as one of the well-exposed pictures that it may come from, by their likelihood.
+
+    Args:
+        domain: "raw", mosaics; or "rgb", display-referred RGB as in the paper.
+        temperature: 0 = the likeliest picture, the same every time; above, samples whose latent deviates so much from
+            its mean: 1 = as the model believes.
+        samples: how many are averaged, in linear light; only with a temperature above 0.
+        weights: name of a set that comes with rawpipe, or the path of a file: .safetensors from `rawpipe train`; None =
+            the domain's own set.
+        guard: standard deviations of noise by which the model may change the mean of 9x9 cells; a fourth as many for
+            65x65 cells, three times as many for a single pixel; 0 = no guard.
+        precision: of the networks: "float32" or "bfloat16"; the flow itself stays in float32.
+
+    Raises:
+        StageError: a parameter is out of range.
+        FormatError: the weights can't be used; raised when they are first needed.
+
+    References:
+        Wang et al. (2022), Low-light image enhancement with normalizing flow.
+    """
+
+    domain: str = "raw"
+    temperature: float = 0.0
+    samples: int = 1
+    weights: str | None = None
+    guard: float = 4.0
+    precision: str = "float32"
+
+    exposure = "auto"
+    bounded = True
+    trial = (512, 64)
+    grid = STRIDE
+
+    def __post_init__(self) -> None:
+        if self.domain not in _SETS:
+            raise StageError(f"got domain {self.domain!r}; expected {' or '.join(_SETS)}")
+        if not (isinstance(self.temperature, int | float) and 0 <= self.temperature <= 2):
+            raise StageError(f"got temperature {self.temperature!r}; expected a number from 0 to 2")
+        if not (type(self.samples) is int and self.samples >= 1):
+            raise StageError(f"got samples {self.samples!r}; expected a whole number, 1 or more")
+        if self.samples > 1 and not self.temperature:
+            raise StageError(
+                f"got {self.samples} samples at temperature 0, which are all the same; expected a temperature"
+            )
+        if not (isinstance(self.guard, int | float) and self.guard >= 0):
+            raise StageError(f"got guard {self.guard!r}; expected standard deviations, 0 or more")
+        if self.precision not in _PRECISIONS:
+            raise StageError(f"got precision {self.precision!r}; expected {' or '.join(_PRECISIONS)}")
+        if self.weights is not None:
+            object.__setattr__(self, "weights", str(self.weights))  # a Path too
+
+    @property
+    def takes(self) -> Space:
+        """MOSAIC or RGB."""
+        return Space.MOSAIC if self.domain == "raw" else Space.RGB
+
+    @property
+    def halo(self) -> int:
+        """What is seen of an estimate's surroundings, and the guard."""
+        return _HALO + (GUARD_RADIUS if self.guard and self.domain == "raw" else 0)
+
+    @property
+    def working_bytes(self) -> int:
+        """Of a pixel of the mosaic."""
+        return 300 if self._loaded(_CPU).design.size == "small" else 700
+
+    @staticmethod
+    def weight_sets() -> Mapping[str, Path]:
+        """Files of the sets of weights that come with rawpipe, by name."""
+        return bundled(NAME)
+
+    def weights_used(self) -> str:
+        """Hash, name, licence and training data of the weights."""
+        return self._loaded(_CPU).said
+
+    def sampled(self) -> LLFlow:
+        """The same with one sample: with other seeds it gives other pictures."""
+        return replace(self, temperature=self.temperature or _DRAWING, samples=1)
+
+    def _loaded(self, device: torch.device) -> Loaded:
+        found = loaded(self.weights or _SETS[self.domain], device)
+        if found.design.domain != self.domain:
+            raise FormatError(
+                f"got weights {self.weights}, which are for {found.design.domain}; expected {self.domain}: "
+                f"LLFlow(domain={found.design.domain!r})"
+            )
+        return found
+
+    def prepared(self, given: Given) -> Run:
+        """The network on the noise's device, ready for this ratio."""
+        noise = given.noise
+        network = self._loaded(noise.shot.device).module
+        shot = noise.shot.float()[:, None, None]
+        read = (noise.read**2 + noise.row**2).sqrt().float()[:, None, None]
+        ratio = torch.tensor(given.ratio, device=shot.device)
+        top = 1 + OVER * (shot + read.square()).sqrt()
+
+        def run(planes: Tensor, place: Tensor) -> Tensor:
+            flat = planes.reshape(-1, *planes.shape[-3:]).float()
+            dark = shown_raw(flat, shot, read, ratio)
+            clean = self._found(network, dark, place, given.seed)
+            if self.guard:
+                # A lamp, which the stage passes through, must not shine on its surroundings through their means.
+                clean = guarded(torch.where(flat > top, clean, flat), clean, noise, self.guard)
+            return clean.to(planes.dtype).reshape(planes.shape)
+
+        return run
+
+    def shown(self, shown: Shown) -> Run:
+        """The network on the picture's device, with the equalisation of all of it."""
+        network = self._loaded(shown.picture.device).module
+        tables = equalisation(in_8_bits(shown.picture))
+
+        def run(picture: Tensor, place: Tensor) -> Tensor:
+            dark = shown_rgb(picture[None].float(), tables)
+            return to_display(self._found(network, dark, place, shown.seed)[0]).to(picture.dtype)
+
+        return run
+
+    def _found(self, network: Network, dark: Tensor, place: Tensor, seed: int) -> Tensor:
+        """The likeliest picture or the mean of samples, linear in 0..1, of inputs of any size."""
+        height, width = dark.shape[-2:]
+        rows, columns = (bayer.reflected(0, length + -length % STRIDE, length, dark) for length in (height, width))
+        padded = dark[..., rows[:, None], columns].contiguous(memory_format=torch.channels_last)
+        with torch.autocast(dark.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            conditions = network.conditions(padded)
+            mean = network.design.mean(conditions.colors)
+            if not self.temperature:
+                return to_linear(network.decode(mean, conditions).value)[..., :height, :width]
+            total = torch.zeros_like(conditions.colors)
+            for number in range(self.samples):
+                off = normal(mean.shape, place // STRIDE, seed, number).to(mean)
+                total += to_linear(network.decode(mean + self.temperature * off, conditions).value)
+        return total[..., :height, :width] / self.samples

@@ -1,0 +1,71 @@
+"""Weights from the room, from `rawpipe train`, or from a published checkpoint of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rawpipe import FormatError, StageError
+from rawpipe.stages.enhance.llflow.model import Design, Network
+from rawpipe.stages.enhance.loading import fitted, located, opened, published, said_of
+
+NAME = "llflow"
+_FIRST = "RRDB.conv_first.weight"
+_WIDTHS = {32: "small", 64: "large"}
+_WITHOUT_EFFECT = ("RRDB.downconv3.", "RRDB.HRconv.", "RRDB.conv_last.", "RRDB.awb_para.", "flowUpsamplerNet.f.")
+"""Beginnings of keys in published checkpoints that nothing is computed with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A network ready to run, and the sentence that says what it is."""
+
+    module: Network
+    said: str
+
+    @property
+    def design(self) -> Design:
+        """The network's."""
+        return self.module.design
+
+
+def loaded(weights: str, device: torch.device) -> Loaded:
+    """The network with these weights on a device: the name of a set, or the path of a file.
+
+    Raises:
+        FormatError: there is no such set or file, or it isn't one for this model.
+    """
+    path = located(weights, NAME)
+    status = path.stat()
+    return _loaded(path, status.st_mtime_ns, status.st_size, device)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
+    if path.suffix == ".safetensors":
+        weights = opened(path, NAME)
+        try:
+            design, tensors, said = Design(**weights.model), weights.tensors, weights.said
+        except (TypeError, StageError) as error:
+            raise FormatError(f"got {path} of a model that this rawpipe doesn't know ({error}); upgrade it") from error
+    else:
+        tensors = published(path, (_FIRST,), "LLFlow")
+        design, said = design_of(tensors, path), said_of(path)
+        tensors = {key: value for key, value in tensors.items() if not key.startswith(_WITHOUT_EFFECT)}
+    module = fitted(design.build(), tensors, path, f"{design.size} LLFlow")
+    return Loaded(module.to(device, memory_format=torch.channels_last), said)  # type: ignore[call-overload]
+
+
+def design_of(tensors: Mapping[str, Tensor], path: Path) -> Design:
+    """Which published network has this state dict, from the shape of its first layer."""
+    width, inputs = tensors[_FIRST].shape[:2]
+    if width not in _WIDTHS or inputs != 12:
+        raise FormatError(
+            f"got {path}, an LLFlow of width {width} with {inputs} channels in; expected 32 or 64, and 12"
+        )
+    return Design("rgb", _WIDTHS[width])
