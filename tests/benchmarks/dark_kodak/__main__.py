@@ -12,8 +12,9 @@ ratio. Results are clipped to 0..1.
 - noisy: the input.
 - nlm: rows removed, stabilised, non-local means, the unbiased inverse.
 - wavelet: the same around BayesShrink of undecimated wavelets, principal planes.
-- learned models by their weights, NAME=FILE:3 for three steps, in mean field and without a guard; after the number more
-  can be switched: `drawn`, `clipped`, `bfloat16`, `guard=4`, `strength=0.8`, with commas.
+- learned models by their weights, NAME=FILE, without a guard; what more can be switched stands behind a colon, with
+  commas: `3` for three steps, `photons=drawn`, `clipped`, `precision=bfloat16`, `guard=4`, `strength=0.8`, and for
+  LLFlow `temperature=0.5`, `samples=8`.
 
 The strength of a classical method is tuned for each column on eight other pictures, 256x256 of each, named by --tune.
 BM3D is left out: the package `bm3d` is licensed for non-commercial use only.
@@ -142,9 +143,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder of kodim*.png")
     parser.add_argument("--out", type=Path, required=True, help="folder for what is computed")
     parser.add_argument("--methods", nargs="*", default=["noisy", *METHODS])
-    parser.add_argument(
-        "--weights", nargs="*", default=[], help="NAME=FILE[:steps[,switches]], three steps if not said"
-    )
+    parser.add_argument("--weights", nargs="*", default=[], help="NAME=FILE[:switches]")
     parser.add_argument("--columns", nargs="*", default=["*"], help='"*x100", "SonyA7S2*", ...')
     parser.add_argument("--images", type=int, default=24, help="how many, evenly spaced")
     parser.add_argument("--tune", type=Path, nargs="*", default=[], help="folders of pictures to tune strengths on")

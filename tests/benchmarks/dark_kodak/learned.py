@@ -1,16 +1,24 @@
-"""ExposureDiffusion by its weights, with the switches of its inference."""
+"""Learned models by their weights, with the switches of their inference."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rawpipe import Noise
+from rawpipe.stages.enhance import ExposureDiffusion, LLFlow
 from rawpipe.stages.enhance.enhancer import Given
-from rawpipe.stages.enhance.exposure_diffusion import ExposureDiffusion
 from rawpipe.stages.enhance.training.batch import Batch
+from rawpipe.stages.enhance.weights import Weights
+
+_SWITCHES: dict[str, Callable[[str], Any]] = {
+    "guard": float, "strength": float, "temperature": float, "samples": int, "precision": str, "photons": str
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -18,48 +26,45 @@ class Learned:
     """A model as it comes, but for what is switched.
 
     Args:
-        model: weights, steps, photons, guard, precision.
+        model: with its weights and switches.
         clipped: whether it gets to see the input cut to 0..1.
         strength: from 0, the input, to 1, the model's result.
     """
 
-    model: ExposureDiffusion
+    model: ExposureDiffusion | LLFlow
     clipped: bool = False
     strength: float = 1.0
 
     @classmethod
     def read(cls, given: str) -> Learned:
-        """Of FILE, FILE:4 for four steps, or FILE:4,drawn,clipped,bfloat16,guard=4,strength=0.8; in any order."""
+        """Of FILE, FILE:4 for four steps, or FILE:4,clipped,guard=4,photons=drawn,strength=0.8; in any order."""
         path, _, switches = given.partition(":")
-        steps, photons, guard, precision, clipped, strength = 3, "mean", 0.0, "float32", False, 1.0
+        options: dict[str, Any] = {"guard": 0.0}
+        clipped = False
         for one in filter(None, switches.split(",")):
             name, _, value = one.partition("=")
             if name.isdigit():
-                steps = int(name)
-            elif name == "drawn":
-                photons = name
+                options["steps"] = int(name)
             elif name == "clipped":
                 clipped = True
-            elif name == "bfloat16":
-                precision = name
-            elif name == "guard":
-                guard = float(value)
-            elif name == "strength":
-                strength = float(value)
+            elif name in _SWITCHES:
+                options[name] = _SWITCHES[name](value)
             else:
-                raise SystemExit(f"got {one!r} in {given}; expected steps, drawn, clipped, bfloat16, guard=, strength=")
-        return cls(ExposureDiffusion(steps, path, photons, guard, precision), clipped, strength)
+                raise SystemExit(f"got {one!r} in {given}; expected steps, clipped, {'=, '.join(_SWITCHES)}=")
+        strength = options.pop("strength", 1.0)
+        flow = Path(path).suffix == ".safetensors" and Weights.read(Path(path)).enhancer == "llflow"
+        model = LLFlow(weights=path, **options) if flow else ExposureDiffusion(weights=path, **options)
+        return cls(model, clipped, strength)
 
     @property
     def version(self) -> str:
         """What tells these weights and switches from others."""
-        model = self.model
-        switches = (model.steps, model.photons, model.guard, model.precision, self.clipped, self.strength)
-        return " ".join(map(str, (model.weights_used().split()[0], *switches)))
+        switched = replace(self.model, weights="default")  # wherever the file lies
+        return " ".join(map(str, (self.model.weights_used().split()[0], switched, self.clipped, self.strength)))
 
     def passes(self, ratio: float) -> int:
         """How often the network runs: at a ratio of 1 there is nothing to collect."""
-        return self.model.steps if ratio > 1 else 1
+        return self.model.passes if isinstance(self.model, ExposureDiffusion) and ratio > 1 else 1
 
     def __call__(self, batch: Batch) -> Tensor:
         """Clean planes (1, 4, h, w), 0 to 1."""
