@@ -10,12 +10,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from rawpipe import CameraProfile, FormatError, Frame, Pipeline, ProfileError, Stage
+from rawpipe import CameraProfile, Frame, Pipeline, ProfileError, Stage
 from rawpipe._published import ELD, gain_at
 from rawpipe._recipe import make
 from rawpipe.stages.enhance.enhancer import Enhancer
 from rawpipe.stages.enhance.stage import Enhance
-from rawpipe.stages.enhance.training.pairs import Pair, noise_of
+from rawpipe.stages.enhance.training.pairs import Pair, check_sizes, noise_of
 from rawpipe.stages.enhance.training.planes import centre, linear, packed_cells, published_planes, read_cells, spare
 
 
@@ -89,11 +89,7 @@ def _cropped(path: Path, side: int | None) -> Frame:
 
 
 def _compared(result: Tensor, truth: Tensor, pair: Pair) -> Compared:
-    if result.shape != truth.shape:
-        raise FormatError(
-            f"got {pair.noisy} and {pair.clean} of packed {tuple(result.shape)} and {tuple(truth.shape)}; expected one "
-            "size: they are no pair"
-        )
+    check_sizes(pair, result, truth)
     return Compared(result.clamp(0, 1).cpu(), truth.clamp(0, 1).cpu())
 
 
@@ -138,8 +134,7 @@ class Published:
             for path in (pair.noisy, pair.clean)
             for planes in (published_planes(path),)
         )
-        if noisy.shape != clean.shape:
-            return _compared(noisy, clean, pair)
+        check_sizes(pair, noisy, clean)
         dim = (noisy * pair.ratio).clamp(0, 1)
         with torch.inference_mode():
             result = self.process(dim, clean, pair.ratio, _gain(self.camera or pair.camera, pair.iso))

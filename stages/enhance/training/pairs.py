@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from rawpipe import CameraProfile, FormatError, NoiseModel, ProfileError
 from rawpipe._errors import unknown
 from rawpipe.io.container import identify, mapped, raw_files, tree_of
@@ -245,6 +247,19 @@ def _iso(path: Path, exif: Exif) -> float:
     if exif.iso is None:
         raise FormatError(f"got {path}, which doesn't say its ISO; its noise depends on it")
     return exif.iso
+
+
+def check_sizes(pair: Pair, noisy: Tensor, clean: Tensor) -> None:
+    """Refuse pictures of a pair that aren't of one size.
+
+    Raises:
+        FormatError: they aren't.
+    """
+    if noisy.shape != clean.shape:
+        raise FormatError(
+            f"got {pair.noisy} and {pair.clean} of packed {tuple(noisy.shape)} and {tuple(clean.shape)}; expected one "
+            "size: they are no pair"
+        )
 
 
 def noise_of(pair: Pair, noise: CameraProfile | NoiseModel | str | None = None) -> NoiseModel:

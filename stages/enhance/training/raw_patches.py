@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from rawpipe import CameraProfile, FormatError, NoiseModel
 from rawpipe.io.container import raw_files
 from rawpipe.stages.enhance.training.batch import Batch, numbered
-from rawpipe.stages.enhance.training.pairs import Pair, noise_of
+from rawpipe.stages.enhance.training.pairs import Pair, check_sizes, noise_of
 from rawpipe.stages.enhance.training.planes import linear, packed_cells, read_cells, spare
 
 _GIB = 1 << 30
@@ -179,11 +179,7 @@ class PairPatches(Dataset[Batch]):
         """One picture of a batch, without its dimension."""
         clean = self._cache.get(pair.clean, self._read)
         dim = self._cache.get(pair.noisy, self._read)
-        if clean.shape != dim.shape:
-            raise FormatError(
-                f"got {pair.noisy} and {pair.clean} of packed {tuple(dim.shape)} and {tuple(clean.shape)}; expected "
-                "one size: they are no pair"
-            )
+        check_sizes(pair, dim, clean)
         where = Where.draw(dim, self.side, generator, pair.noisy)
         noise = noise_of(pair, self.noise).summary()
         times = pair.ratio / self._scales[pair.noisy]  # a DN in units of the reference's saturation
