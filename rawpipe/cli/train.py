@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="photographs to learn from, in place of those the configuration names; may be repeated",
+        help="pictures to learn from, in place of those the configuration names; may be repeated",
     )
     parser.add_argument(
         "--set",

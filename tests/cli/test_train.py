@@ -47,7 +47,11 @@ learned_from = "drawn textures (CC0)"
 def config(tmp_path: Path) -> Path:
     (tmp_path / "pictures").mkdir()
     for i, picture in enumerate(dead_leaves(3, 64)):
-        Image.fromarray(np.ascontiguousarray(picture.movedim(0, -1).numpy())).save(tmp_path / "pictures" / f"{i}.png")
+        image = Image.fromarray(np.ascontiguousarray(picture.movedim(0, -1).numpy()))
+        image.save(tmp_path / "pictures" / f"{i}.png")
+        for folder in ("low", "high"):
+            (tmp_path / "lol" / folder).mkdir(parents=True, exist_ok=True)
+            image.save(tmp_path / "lol" / folder / f"{i}.png")
     (tmp_path / "config.toml").write_text(CONFIG)
     return tmp_path / "config.toml"
 
@@ -80,6 +84,18 @@ def test_a_training_leaves_weights_that_say_all_of_themselves(config: Path, caps
     with safe_open(out / "weights.safetensors", "pt") as file:
         assert str(config.parent) not in str(file.metadata())
         assert all(file.get_tensor(name).dtype is torch.float16 for name in file.keys())  # noqa: SIM118
+
+
+def test_pairs_in_rgb_are_trained_on_by_the_recipe_that_comes_along(config: Path) -> None:
+    out = config.parent / "out"
+    changes = ["training.steps=1", "data.side=16", "data.least=64", "data.hold_out=3", "weights.learned_from=mine"]
+    words = [word for change in changes for word in ("--set", change)]
+    data = ["--data", str(config.parent / "lol")]
+    assert main(["train", "llflow", "rgb-cpu", "-o", str(out), "-q", *data, *words]) == 0
+    weights = Weights.read(out / "weights.safetensors")
+    assert weights.model["domain"] == "rgb" and weights.research_only and weights.learned_from == "mine"
+    assert weights.training["figures"].keys() >= {"lol", "lol, brightness of the truth"}
+    assert weights.training["config"]["data"]["lol"] == ["lol"]
 
 
 def test_stopped_and_called_again_it_goes_on(
@@ -125,13 +141,19 @@ def test_two_processes_train_together_and_one_writes(config: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["llflow", "config.toml"], "error: got model 'llflow'; expected one of exposure_diffusion"),
+        (["nonesuch", "config.toml"], "error: got model 'nonesuch'; expected one of exposure_diffusion, llflow"),
         (["exposure_diffusion", "mine"], "error: got configuration 'mine'; expected one of default-cpu-1"),
         (["exposure_diffusion", "config.toml", "--set", "data.sides=8"], "[data]: got key 'sides'"),
         (["exposure_diffusion", "config.toml", "--data", "pictures"], "--set weights.learned_from="),
         (["exposure_diffusion", "config.toml", "--set", "data.photographs=['none']"], "got none to learn from"),
         (["exposure_diffusion", "config.toml", "--set", "training.start=config.toml"], "holds no weights of rawpipe"),
         (["exposure_diffusion", "config.toml", "--set", "model.width=-1"], "got width -1"),
+        (["llflow", "rgb-cpu", "--set", "data.lol=['pictures']"], "got pictures without low beside high or normal"),
+        (["llflow", "rgb-cpu", "--set", "data.lol=[]", "--set", "data.dead_leaves=2"], "got domain 'rgb' to learn"),
+        (
+            ["exposure_diffusion", "config.toml", "--set", "data.photographs=[]", "--set", "data.lol=['lol']"],
+            "got lol to learn from, which is display-referred",
+        ),
     ],
 )
 def test_what_can_not_be_trained_is_one_line(

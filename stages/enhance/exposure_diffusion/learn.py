@@ -62,7 +62,13 @@ TABLES: Mapping[str, type] = {"model": Design, "process": Process}
 
 
 def recipe(config: Config, held_out: Mapping[str, Batch]) -> Exposing:
-    """How the model of a configuration learns; one that pools over all it sees notes the size that it learns on."""
+    """How the model of a configuration learns; one that pools over all it sees notes the size that it learns on.
+
+    Raises:
+        StageError: the data are no RAW.
+    """
+    if config.data.lol:
+        raise StageError("got lol to learn from, which is display-referred; expected photographs, raw or pairs")
     design: Design = config.own["model"]
     process: Process = config.own["process"]
     if design.pools and design.window is None:

@@ -6,8 +6,9 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 
 from rawpipe import StageError
 from rawpipe.metrics import psnr_db
+from rawpipe.stages.enhance.evaluation.display import OF_TRUTH, psnr_in_8_bits
 from rawpipe.stages.enhance.llflow.domains import shown_raw, to_display, to_linear
-from rawpipe.stages.enhance.llflow.inputs import color_map
+from rawpipe.stages.enhance.llflow.inputs import color_map, logarithm
 from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
 from rawpipe.stages.enhance.training.batch import Batch
 from rawpipe.stages.enhance.training.config import Config
+from rawpipe.stages.enhance.training.lol import Lit
 from rawpipe.stages.enhance.training.look import developed, in_a_row
 from rawpipe.stages.enhance.training.loop import Judged
 
@@ -57,9 +60,21 @@ class Objective:
 TABLES: Mapping[str, type] = {"model": Design, "objective": Objective}
 
 
-def recipe(config: Config, held_out: Mapping[str, Batch]) -> Flowing:
-    """How the model of a configuration learns."""
-    return Flowing(config.own["model"], config.own["objective"], dict(held_out))
+def recipe(config: Config, held_out: Mapping[str, Batch | Lit]) -> Flowing:
+    """How the model of a configuration learns.
+
+    Raises:
+        StageError: the data are not of the network's domain.
+    """
+    design: Design = config.own["model"]
+    domain = "rgb" if config.data.lol else "raw"
+    if design.domain != domain:
+        source = "lol" if config.data.lol else "photographs, RAW files or pairs of exposures"
+        raise StageError(
+            f"got domain {design.domain!r} to learn from {source}; expected {domain!r}: set model.domain, or name "
+            "other data"
+        )
+    return Flowing(design, config.own["objective"], dict(held_out))
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ class Flowing:
 
     design: Design
     objective: Objective
-    held_out: dict[str, Batch] = field(default_factory=dict)
+    held_out: dict[str, Batch | Lit] = field(default_factory=dict)
 
     calls = ("estimate",)
 
@@ -84,7 +99,7 @@ class Flowing:
         network.initialise(*pair(next(iter(self.held_out.values()))))
         return network
 
-    def loss(self, network: Any, batch: Batch, index: int) -> Tensor:
+    def loss(self, network: Any, batch: Batch | Lit, index: int) -> Tensor:
         """Bits per pixel, or the mean distance."""
         dark, bright = pair(batch)
         if self.objective.loss == "l1":
@@ -98,17 +113,32 @@ class Flowing:
         return bits_per_pixel(latent, log_det, mean, bright.shape[-2] * bright.shape[-1]).mean()
 
     def judge(self, network: Any, device: torch.device) -> Judged:
-        """PSNR of the likeliest picture of what was held out, in dB on packed RAW, saturation = 1."""
+        """PSNR of the likeliest picture of what was held out, in dB on packed RAW, saturation = 1.
+
+        For display-referred pictures on RGB in 8 bits: as it is, and with the brightness of the truth, as published.
+        """
         figures, rows = {}, []
         for name, kept in self.held_out.items():
-            batch = Batch(*(value.to(device) for value in kept))
-            clean = to_linear(network.estimate(pair(batch)[0]))
-            each = [psnr_db(one, truth) for one, truth in zip(clean, batch.clean, strict=True)]
-            figures[name] = sum(each) / len(each)
-            rows.append(torch.cat([in_a_row(developed(one)) for one in (batch.dim, clean, batch.clean)], 2))
+            batch = type(kept)(*(value.to(device) for value in kept))
+            found = network.estimate(pair(batch)[0])
+            if isinstance(batch, Lit):
+                figures[name] = _mean(psnr_in_8_bits, found, batch.high)
+                figures[f"{name}, {OF_TRUTH}"] = _mean(partial(psnr_in_8_bits, alignment=OF_TRUTH), found, batch.high)
+                pictures = (batch.low, found.clamp(0, 1), batch.high)
+            else:
+                clean = to_linear(found)
+                figures[name] = _mean(psnr_db, clean, batch.clean)
+                pictures = (developed(batch.dim), developed(clean), developed(batch.clean))
+            rows.append(torch.cat([in_a_row(one) for one in pictures], 2))
         return Judged(figures, torch.cat(rows, 1))
 
 
-def pair(batch: Batch) -> tuple[Tensor, Tensor]:
+def _mean(measure: Callable[[Tensor, Tensor], float], results: Tensor, truths: Tensor) -> float:
+    return sum(map(measure, results, truths)) / len(results)
+
+
+def pair(batch: Batch | Lit) -> tuple[Tensor, Tensor]:
     """What the network is shown of a batch, and the picture that it should find."""
+    if isinstance(batch, Lit):
+        return torch.cat([logarithm(batch.low), batch.equal], 1), batch.high
     return shown_raw(batch.dim, batch.shot, batch.read, batch.ratio), to_display(batch.clean)

@@ -18,6 +18,9 @@ from rawpipe import FormatError, StageError
 from rawpipe._errors import unknown
 from rawpipe.stages.enhance.training.loop import Settings
 
+SOURCES = ("photographs", "raw", "pairs", "lol")
+"""Fields of [data] that name folders."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -27,11 +30,13 @@ class Data:
         photographs: folders of pictures that are unprocessed to RAW.
         raw: folders of clean RAW files.
         pairs: folders of short and long exposures, laid out as SID's or ELD's.
+        lol: folders of dark and well-lit photographs, laid out as LOL's; for models of display-referred RGB, and
+            nothing else beside them.
         scikit_image: whether to add the photographs that come with scikit-image.
         dead_leaves: how many drawn textures of 512x512 to add.
         least: sides that a picture has to have, in pixels; smaller ones are passed over.
         hold_out: every n-th picture of the folders is kept for validation.
-        side: height and width of a packed patch, a multiple of 16.
+        side: height and width of a patch, a multiple of 16: packed pixels, or with `lol` pixels of RGB.
         batch: pictures in a batch.
         ratios: least and greatest exposure ratio, 1 or more.
         skew: 1 = the ratio's logarithm is uniform; 2 = the greater, the more likely.
@@ -47,6 +52,7 @@ class Data:
     photographs: tuple[Path, ...] = ()
     raw: tuple[Path, ...] = ()
     pairs: tuple[Path, ...] = ()
+    lol: tuple[Path, ...] = ()
     scikit_image: bool = False
     dead_leaves: int = 0
     least: int = 192
@@ -61,14 +67,19 @@ class Data:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (self.photographs or self.raw or self.pairs or self.scikit_image or self.dead_leaves > 0):
-            raise StageError("got nothing to learn from; expected photographs, raw, pairs, scikit_image or dead_leaves")
+        named = [name for name in (*SOURCES, "scikit_image", "dead_leaves") if getattr(self, name)]
+        if not named:
+            raise StageError(f"got nothing to learn from; expected {', '.join(SOURCES)}, scikit_image or dead_leaves")
+        if self.lol and named != ["lol"]:
+            raise StageError(
+                f"got {', '.join(named)}; expected lol alone, which is display-referred, or the others: set those you "
+                "don't want to [], false or 0"
+            )
         if self.side < 16 or self.side % 16:
             raise StageError(f"got side {self.side}; expected a multiple of 16")
-        if self.least < 2 * self.side:
-            raise StageError(
-                f"got least {self.least}; expected {2 * self.side} or more, which a patch of {self.side} takes"
-            )
+        taken = self.side if self.lol else 2 * self.side
+        if self.least < taken:
+            raise StageError(f"got least {self.least}; expected {taken} or more, which a patch of {self.side} takes")
         for name, least in (("dead_leaves", 0), ("hold_out", 2), ("batch", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise StageError(f"got {name} {getattr(self, name)}; expected {least} or more")
@@ -143,7 +154,7 @@ class Config:
     def identity(self, *hashes: str) -> str:
         """A hash of all that decides what the result is: where files lie does not, `hashes` of what they hold do."""
         said = self.said()
-        for name in ("photographs", "raw", "pairs"):
+        for name in SOURCES:
             del said["data"][name]
         for name in ("start", "workers", "checkpoint_every"):
             del said["training"][name]
@@ -162,7 +173,7 @@ def read_config(
     path: Path,
     own: Mapping[str, type],
     changes: Sequence[str] = (),
-    photographs: Sequence[Path] = (),
+    folders: Sequence[Path] = (),
     base: Path | None = None,
 ) -> Config:
     """The configuration in a TOML file.
@@ -171,9 +182,9 @@ def read_config(
         path: of the file.
         own: the model's tables, and the dataclass of each.
         changes: as "training.steps=1000", each in place of what the file says.
-        photographs: folders, in place of those the file names.
-        base: folder that the file's paths start from; None = where the file lies. Those of `changes` and
-            `photographs` start from the working folder.
+        folders: to learn from, in place of those the file names if they are of one kind; else of photographs.
+        base: folder that the file's paths start from; None = where the file lies. Those of `changes` and `folders`
+            start from the working folder.
 
     Raises:
         FormatError: the file can't be read, or a word, type or value in it isn't one of the known ones.
@@ -189,8 +200,10 @@ def read_config(
     for change in changes:
         where, value = _change(change, kinds)
         rooted.setdefault(where[0], {})[where[1]] = value
-    if photographs:
-        rooted.setdefault("data", {})["photographs"] = [str(one) for one in photographs]
+    if folders:
+        table = rooted.setdefault("data", {})
+        named = [name for name in SOURCES if table.get(name)]
+        table[named[0] if len(named) == 1 else "photographs"] = [str(one) for one in folders]
     for name in rooted:
         if name not in kinds:
             raise FormatError(f"{path}: {unknown('table', name, kinds)}")
@@ -202,7 +215,7 @@ def _rooted(table: Any, base: Path) -> Any:
     """Paths of a table, made to start from a folder."""
     if not isinstance(table, dict):
         return table
-    lists = {name: table[name] for name in ("photographs", "raw", "pairs") if isinstance(table.get(name), list)}
+    lists = {name: table[name] for name in SOURCES if isinstance(table.get(name), list)}
     moved: dict[str, Any] = {
         name: [str(base / Path(one).expanduser()) if isinstance(one, str) else one for one in found]
         for name, found in lists.items()

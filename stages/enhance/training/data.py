@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import Dataset
 
 from rawpipe import FormatError
 from rawpipe.stages.enhance.training.batch import Batch, Patches, Synthetic, numbered
-from rawpipe.stages.enhance.training.config import Data
+from rawpipe.stages.enhance.training.config import SOURCES, Data
+from rawpipe.stages.enhance.training.lol import LolPatches, middles, read_pairs
 from rawpipe.stages.enhance.training.pairs import Pair, eld_pairs, sid_pairs
 from rawpipe.stages.enhance.training.photographs import Photographs, dead_leaves, read_folder, scikit_image_photographs
 from rawpipe.stages.enhance.training.raw_patches import PairPatches, RawFiles
@@ -22,19 +23,20 @@ from rawpipe.stages.enhance.training.raw_patches import PairPatches, RawFiles
 _TEXTURE = 512  # side of a drawn texture
 _RATIOS = (4, 20, 100, 300)  # of validation
 _PATCHES, _SIDE, _SEED = 6, 96, 0  # of validation
+_MOST = 24  # pairs of lol to validate on
 
 
 class Opened(NamedTuple):
     """Data, ready.
 
     Args:
-        batches: number i for every i.
-        held_out: batches to validate on, by name.
+        batches: number i for every i: a `Batch`, or of `lol` a `Lit`.
+        held_out: such batches to validate on, by name.
         sha256: of all pictures, those for validation among them.
     """
 
-    batches: Dataset[Batch]
-    held_out: dict[str, Batch]
+    batches: Dataset[Any]
+    held_out: dict[str, Any]
     sha256: str
 
 
@@ -44,9 +46,11 @@ def open_data(data: Data) -> Opened:
     Raises:
         FormatError: a folder isn't there, or holds no picture that can be used.
     """
-    for folder in (*data.photographs, *data.raw, *data.pairs):
+    for folder in (folder for name in SOURCES for folder in getattr(data, name)):
         if not folder.is_dir():
             raise FormatError(f"got {folder} to learn from, which is no folder; name one in [data], or with --data")
+    if data.lol:
+        return _lol(data)
     parts: list[Dataset[Batch]] = []
     hashes: list[str] = []
     held: Patches | None = None
@@ -69,8 +73,23 @@ def open_data(data: Data) -> Opened:
         validation = PairPatches(kept, batch=_PATCHES, side=_side(data), seed=_SEED)
         held_out["pairs"] = validation[0]
         hashes += [parts[-1].sha256, validation.sha256]  # type: ignore[attr-defined]
-    digest = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return Opened(parts[0] if len(parts) == 1 else Mixed(parts, data.seed), held_out, digest)
+    return Opened(parts[0] if len(parts) == 1 else Mixed(parts, data.seed), held_out, _one_of(hashes))
+
+
+def _one_of(hashes: Sequence[str]) -> str:
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _lol(data: Data) -> Opened:
+    pairs = [shots for folder in data.lol for shots in read_pairs(folder, data.least)]
+    learned = [shots for i, shots in enumerate(pairs) if i % data.hold_out]
+    if not learned:
+        raise FormatError(f"got {len(pairs)} pair to learn from and to validate on; expected at least two")
+    held = pairs[:: data.hold_out]
+    batches = LolPatches(learned, data.batch, data.side, data.seed)
+    some = held[:: -(-len(held) // _MOST)]
+    hashes = [batches.sha256, LolPatches(held, data.batch, data.side).sha256]
+    return Opened(batches, {"lol": middles(some, data.side)}, _one_of(hashes))
 
 
 def _pictures(data: Data) -> tuple[Photographs, Photographs] | None:

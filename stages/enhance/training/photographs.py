@@ -17,7 +17,8 @@ from torch import Tensor
 from rawpipe import FormatError
 from rawpipe.stages.enhance.training.unprocess import random_look, sampled, unprocess
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+"""Of pictures that are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +70,26 @@ def read_folder(folder: Path, least: int) -> list[Tensor]:
         FormatError: there is no such picture, or one can't be read.
     """
     found = []
-    for path in sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _SUFFIXES):
-        try:
-            with Image.open(path) as image:
-                pixels = torch.from_numpy(np.array(image.convert("RGB"))).movedim(-1, 0).contiguous()
-        except OSError as error:
-            raise FormatError(f"got {path}, which is no picture that can be read ({error}); remove it") from error
+    for path in sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES):
+        pixels = read_picture(path)
         if min(pixels.shape[1:]) >= least:
             found.append(pixels)
     if not found:
         raise FormatError(f"got {folder} without pictures of at least {least}x{least}; expected photographs")
     return found
+
+
+def read_picture(path: Path) -> Tensor:
+    """A picture (3, H, W), uint8.
+
+    Raises:
+        FormatError: it can't be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(np.array(image.convert("RGB"))).movedim(-1, 0).contiguous()
+    except OSError as error:
+        raise FormatError(f"got {path}, which is no picture that can be read ({error}); remove it") from error
 
 
 _SKIMAGE = ("astronaut", "brick", "camera", "cat", "coffee", "grass", "gravel", "hubble_deep_field", "rocket")

@@ -27,7 +27,7 @@ MODELS = {name: f"rawpipe.stages.enhance.{name}.learn" for name in ("exposure_di
 `recipe(config, held_out)`, whose `design` the weights repeat. Its own configurations lie in `recipes` beside."""
 
 
-def configured(model: str, config: str | Path, changes: Sequence[str] = (), photographs: Sequence[Path] = ()) -> Config:
+def configured(model: str, config: str | Path, changes: Sequence[str] = (), folders: Sequence[Path] = ()) -> Config:
     """The configuration in a file, or the one of that name that comes with the model.
 
     The paths in one that comes with the model start from the working folder.
@@ -36,16 +36,16 @@ def configured(model: str, config: str | Path, changes: Sequence[str] = (), phot
         model: name of the model.
         config: path or name.
         changes: as "training.steps=1000".
-        photographs: folders, in place of those the configuration names; `changes` have to say what they are.
+        folders: to learn from, in place of those the configuration names; `changes` have to say what they are.
 
     Raises:
         FormatError: the model or the configuration isn't known, or the configuration isn't right.
     """
     if model not in MODELS:
         raise FormatError(unknown("model", model, MODELS))
-    if photographs and not any(change.partition("=")[0].strip() == "weights.learned_from" for change in changes):
+    if folders and not any(change.partition("=")[0].strip() == "weights.learned_from" for change in changes):
         raise FormatError(
-            "got other photographs than the configuration is about; the weights have to say what they learned from and "
+            "got other pictures than the configuration is about; the weights have to say what they learned from and "
             'under which licences: --set weights.learned_from="..."'
         )
     path, base = Path(config), None
@@ -56,7 +56,7 @@ def configured(model: str, config: str | Path, changes: Sequence[str] = (), phot
         if str(config) not in known:
             raise FormatError(unknown("configuration", config, known) + ", or the path of a file")
         path, base = known[str(config)], Path.cwd()
-    return read_config(path, import_module(MODELS[model]).TABLES, changes, photographs, base)
+    return read_config(path, import_module(MODELS[model]).TABLES, changes, folders, base)
 
 
 def recipes(model: str) -> dict[str, Path]:

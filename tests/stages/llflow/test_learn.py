@@ -4,11 +4,14 @@ import pytest
 import torch
 
 from rawpipe import StageError
+from rawpipe.stages.enhance.evaluation.display import OF_TRUTH, psnr_in_8_bits
 from rawpipe.stages.enhance.llflow.domains import shown_raw, to_display, to_linear
-from rawpipe.stages.enhance.llflow.inputs import color_map
-from rawpipe.stages.enhance.llflow.learn import TABLES, Flowing, Objective, pair
+from rawpipe.stages.enhance.llflow.inputs import color_map, logarithm
+from rawpipe.stages.enhance.llflow.learn import TABLES, Flowing, Objective, pair, recipe
 from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
 from rawpipe.stages.enhance.training.batch import Synthetic
+from rawpipe.stages.enhance.training.config import Config, Data, Stated, Training
+from rawpipe.stages.enhance.training.lol import Lit
 from rawpipe.stages.enhance.training.loop import Settings, train
 from rawpipe.stages.enhance.training.photographs import Photographs, dead_leaves
 from rawpipe.stages.enhance.training.run import configured, recipes
@@ -69,6 +72,41 @@ def test_a_training_gets_better(batches, tmp_path, loss):
         validated=lambda step, found: figures.append(found["x20"]),
     )
     assert figures[-1] > figures[0] + 1 and (tmp_path / "validation.png").is_file()
+
+
+@pytest.fixture(scope="module")
+def lit():
+    """Textures, and the same at an eighth of their brightness."""
+    high = torch.stack([picture[:, :32, :48] for picture in dead_leaves(2, 64)]) / 255
+    return Lit((high / 8 * 255).round() / 255, high.flip(3), high)
+
+
+def test_of_a_lit_pair_the_logarithm_and_the_equalised_picture_are_shown(lit):
+    dark, bright = pair(lit)
+    assert torch.equal(dark, torch.cat([logarithm(lit.low), lit.equal], 1)) and bright is lit.high
+    assert dark.shape[1] == Design("rgb").inputs
+
+
+def test_lit_pairs_are_judged_as_they_are_and_with_the_brightness_of_the_truth(lit):
+    torch.manual_seed(0)
+    rgb = Flowing(Design("rgb"), Objective(), {"lol": lit})
+    network = rgb.build()
+    with torch.no_grad():
+        judged = rgb.judge(network, torch.device("cpu"))
+        found = network.estimate(pair(lit)[0])
+    for name, alignment in (("lol", "as-is"), ("lol, brightness of the truth", OF_TRUTH)):
+        each = [psnr_in_8_bits(*two, alignment) for two in zip(found, lit.high, strict=True)]
+        assert judged.figures[name] == pytest.approx(sum(each) / 2, abs=1e-4)
+    assert judged.picture.shape == (3, 32, 3 * 2 * 48)
+    assert torch.equal(judged.picture[:, :, -96:], torch.cat(list(lit.high), 2))
+
+
+def test_a_network_learns_from_data_of_its_domain_alone(tmp_path):
+    for domain, data in (("raw", Data(lol=(tmp_path,))), ("rgb", Data(dead_leaves=1))):
+        own = {"model": Design(domain), "objective": Objective()}
+        config = Config(own, data, Training(1), Stated("a", "b", "c"))
+        with pytest.raises(StageError, match=f"got domain '{domain}' to learn from .*; expected '(rgb|raw)': set"):
+            recipe(config, {})
 
 
 def test_what_the_network_is_shown():

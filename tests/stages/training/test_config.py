@@ -54,10 +54,25 @@ def test_paths_start_from_the_file(tmp_path: Path) -> None:
 
 def test_changes_come_after_the_file_and_their_paths_start_from_the_working_folder(tmp_path: Path) -> None:
     changes = ("training.rate=2e-4", "training.accelerator=cpu", "process.loss = 'l1'", "training.start=other.st")
-    config = read(tmp_path, TEXT, *changes, "data.cameras=['SonyA7S2']", photographs=[Path("x"), Path("y")])
+    config = read(tmp_path, TEXT, *changes, "data.cameras=['SonyA7S2']", folders=[Path("x"), Path("y")])
     assert (config.training.rate, config.training.accelerator, config.own["process"].loss) == (2e-4, "cpu", "l1")
     assert config.training.start == Path("other.st") and config.data.photographs == (Path("x"), Path("y"))
     assert config.data.cameras == ("SonyA7S2",)
+
+
+def test_folders_named_by_hand_are_of_the_kind_that_the_file_names(tmp_path: Path) -> None:
+    for kind in ("lol", "raw", "pairs"):
+        data = read(tmp_path, TEXT.replace("photographs = [", f"{kind} = ["), folders=[Path("x")]).data
+        assert getattr(data, kind) == (Path("x"),) and data.photographs == ()
+    both = read(tmp_path, TEXT, "data.pairs=['p']", folders=[Path("x")]).data
+    assert both.photographs == (Path("x"),) and both.pairs == (Path("p"),)
+
+
+def test_a_patch_of_rgb_takes_as_many_pixels_as_it_has(tmp_path: Path) -> None:
+    text = TEXT.replace("photographs = [", "lol = [")
+    assert read(tmp_path, text, "data.side=160", "data.least=160").data.lol[0] == tmp_path / "pictures"
+    with pytest.raises(FormatError, match="got least 159; expected 160 or more"):
+        read(tmp_path, text, "data.side=160", "data.least=159")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +93,7 @@ def test_changes_come_after_the_file_and_their_paths_start_from_the_working_fold
         ("data.least=100", r"got least 100; expected 128 or more"),
         ("data.hold_out=1", r"got hold_out 1; expected 2 or more"),
         ("data.photographs=[]", r"\[data\]: got nothing to learn from"),
+        ("data.lol=['lol']", r"got photographs, lol; expected lol alone, which is display-referred, or the others"),
         ("data.skew=0", r"got skew 0"),
         ("training.steps=0", r"\[training\]: got steps 0; expected 1 or more"),
         ("training.workers=-1", r"got workers -1; expected 0 or more"),
@@ -145,7 +161,7 @@ def test_the_configurations_that_come_with_the_model_are_right(name: str) -> Non
 
 def test_other_photographs_need_other_words_about_them() -> None:
     with pytest.raises(FormatError, match="the weights have to say what they learned from"):
-        configured("exposure_diffusion", "default-cpu-1", photographs=[Path("mine")])
+        configured("exposure_diffusion", "default-cpu-1", folders=[Path("mine")])
     changes = ['weights.learned_from="my own photographs"']
     config = configured("exposure_diffusion", "default-cpu-1", changes, [Path("mine")])
     assert config.weights.learned_from == "my own photographs" and config.data.photographs == (Path("mine"),)

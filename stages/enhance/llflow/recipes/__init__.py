@@ -1,0 +1,1 @@
+"""Configurations of trainings that come with the model: data, no code."""
