@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rawpipe import FormatError, Space, StageError, bayer
 from rawpipe.stages.enhance.draws import normal
 from rawpipe.stages.enhance.enhancer import Given, Run, Shown
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
+from rawpipe.stages.enhance.llflow.brightness import offset
 from rawpipe.stages.enhance.llflow.domains import OVER, in_8_bits, shown_raw, shown_rgb, to_display, to_linear
 from rawpipe.stages.enhance.llflow.flow import STRIDE
 from rawpipe.stages.enhance.llflow.inputs import equalisation
@@ -24,6 +26,7 @@ _CPU = torch.device("cpu")
 _SETS = {"raw": "default", "rgb": "lol"}
 _DRAWING = 0.7  # temperature of samples where none is named
 _HALO = 64
+_SMALL = 192  # longest side of the picture that brightness is measured on
 _PRECISIONS = ("float32", "bfloat16")
 
 
@@ -139,27 +142,41 @@ class LLFlow:
 
     def shown(self, shown: Shown) -> Run:
         """The network on the picture's device, with the equalisation of all of it."""
-        network = self._loaded(shown.picture.device).module
-        tables = equalisation(in_8_bits(shown.picture))
+        network, picture = self._loaded(shown.picture.device).module, shown.picture.float()
+        tables = equalisation(in_8_bits(picture))
+        off: Tensor | float = 0.0
+        if shown.brightness != 1:
+            height, width = (max(STRIDE, min(length, _SMALL) // STRIDE * STRIDE) for length in picture.shape[-2:])
+            small = F.adaptive_avg_pool2d(picture[None], (height, width))
+            with torch.no_grad():
+                off = offset(network, shown_rgb(small, tables), shown.brightness)
 
         def run(picture: Tensor, place: Tensor) -> Tensor:
             dark = shown_rgb(picture[None].float(), tables)
-            return to_display(self._found(network, dark, place, shown.seed)[0]).to(picture.dtype)
+            return to_display(self._found(network, dark, place, shown.seed, off)[0]).to(picture.dtype)
 
         return run
 
-    def _found(self, network: Network, dark: Tensor, place: Tensor, seed: int) -> Tensor:
-        """The likeliest picture or the mean of samples, linear in 0..1, of inputs of any size."""
+    def _found(self, network: Network, dark: Tensor, place: Tensor, seed: int, off: Tensor | float = 0.0) -> Tensor:
+        """The likeliest picture or the mean of samples around it, linear in 0..1, of inputs of any size.
+
+        Args:
+            network: the model.
+            dark: its inputs.
+            place: of the first pixel in the whole frame.
+            seed: of samples.
+            off: added to the mean of the latent.
+        """
         height, width = dark.shape[-2:]
         rows, columns = (bayer.reflected(0, length + -length % STRIDE, length, dark) for length in (height, width))
         padded = dark[..., rows[:, None], columns].contiguous(memory_format=torch.channels_last)
         with torch.autocast(dark.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             conditions = network.conditions(padded)
-            mean = network.design.mean(conditions.colors)
+            mean = network.design.mean(conditions.colors) + off
             if not self.temperature:
                 return to_linear(network.decode(mean, conditions).value)[..., :height, :width]
             total = torch.zeros_like(conditions.colors)
             for number in range(self.samples):
-                off = normal(mean.shape, place // STRIDE, seed, number).to(mean)
-                total += to_linear(network.decode(mean + self.temperature * off, conditions).value)
+                drawn = normal(mean.shape, place // STRIDE, seed, number).to(mean)
+                total += to_linear(network.decode(mean + self.temperature * drawn, conditions).value)
         return total[..., :height, :width] / self.samples

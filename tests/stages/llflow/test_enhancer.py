@@ -8,7 +8,7 @@ import torch
 from rawpipe import Color, FormatError, Frame, Noise, Space, StageError, bayer
 from rawpipe._tiles import Tiling, run_tiled
 from rawpipe.stages.enhance import Enhance, LLFlow, spread
-from rawpipe.stages.enhance.llflow.domains import in_8_bits, shown_rgb
+from rawpipe.stages.enhance.llflow.domains import in_8_bits, shown_rgb, to_linear
 from rawpipe.stages.enhance.llflow.inputs import equalisation, logarithm
 from rawpipe.stages.enhance.llflow.load import loaded
 from rawpipe.stages.enhance.llflow.model import Design
@@ -130,6 +130,16 @@ def test_black_and_white_pictures(raw, rgb, value):
     assert Enhance(LLFlow("rgb", weights=rgb))(flat).data.isfinite().all()
     bayered = replace(mosaic(24, 24), data=torch.full((24, 24), value))
     assert Enhance(LLFlow(weights=raw), exposure=20)(bayered).data.isfinite().all()
+
+
+@pytest.mark.parametrize("ratio", [1.2, 1.5])
+def test_a_picture_gets_as_bright_as_wished_through_its_latent(rgb, ratio):
+    frame = display(48, 64)
+    own, brighter = (
+        to_linear(Enhance(LLFlow("rgb", weights=rgb), exposure=exposure)(frame).data).mean()
+        for exposure in (None, ratio)
+    )
+    assert float(brighter / own) == pytest.approx(ratio, rel=0.02)
 
 
 def test_strength_blends(rgb):

@@ -1,0 +1,61 @@
+"""Brighter pictures by the latent: which way they lie is measured on the picture itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from rawpipe.stages.enhance.llflow.domains import to_display, to_linear
+from rawpipe.stages.enhance.llflow.model import Network
+
+_NUDGE = 1.25  # by which the likeliest picture is made brighter to see where its latent goes
+_FARTHEST = 64.0  # in such nudges
+_HALVINGS = 14
+
+
+def direction(network: Network, dark: Tensor) -> Tensor:
+    """The mean way (1, 64 c, 1, 1) that the latent of the likeliest picture goes as the picture gets brighter.
+
+    Args:
+        network: the model.
+        dark: its inputs (1, inputs, h, w); h and w multiples of 8.
+    """
+    light = to_linear(network.estimate(dark))
+    own, brighter = (network(dark, to_display(gain * light)).latent for gain in (1.0, _NUDGE))
+    found: Tensor = (brighter - own).mean((0, 2, 3), keepdim=True)
+    return found
+
+
+def offset(network: Network, dark: Tensor, ratio: float) -> Tensor:
+    """What to add to the latent (1, 64 c, 1, 1) so that the picture's mean, in linear light, is `ratio` times as high.
+
+    Where it can't get so bright, it gets as bright as it can.
+
+    Args:
+        network: the model.
+        dark: its inputs for a small version of the picture (1, inputs, h, w); h and w multiples of 8.
+        ratio: above 0.
+    """
+    way = direction(network, dark)
+    conditions = network.conditions(dark)
+    mean = network.design.mean(conditions.colors)
+
+    def brightness(far: float) -> float:
+        return float(to_linear(network.decode(mean + far * way, conditions).value).mean())
+
+    return way * _crossing(brightness, ratio * brightness(0.0), ratio >= 1)
+
+
+def _crossing(value: Callable[[float], float], wanted: float, upward: bool) -> float:
+    """Where a monotonic function takes a value, by bisection."""
+    near, far = 0.0, 1.0 if upward else -1.0
+    while abs(far) < _FARTHEST and (value(far) < wanted) == upward:
+        near, far = far, 2 * far
+    for _ in range(_HALVINGS):
+        middle = (near + far) / 2
+        if (value(middle) < wanted) == upward:
+            near = middle
+        else:
+            far = middle
+    return (near + far) / 2
