@@ -33,7 +33,7 @@ def golden() -> Path:
 
 
 class Datasets:
-    """Writes folders laid out as SID and ELD, of a sensor and a scene that are known."""
+    """Writes folders laid out as SID, ELD and LOL, of a sensor and scenes that are known."""
 
     gain_dn_per_e = 0.4
 
@@ -96,8 +96,23 @@ class Datasets:
                 self.write(f"{camera}/scene-{number}/IMG{image:04}.dng", light, exposure_s, iso, noisy=noisy and within)
         return self.folder
 
+    def lol(self, *names: str, inner: str = "", size: tuple[int, int] = (40, 52)) -> Path:
+        """Of each name a well-lit picture, and the dark one: its square at an eighth."""
+        import numpy as np
+        from PIL import Image
+
+        for name in names:
+            generator = np.random.default_rng(ord(name[0]))
+            smooth = np.cumsum(generator.normal(size=(*size, 3)), 1)
+            bright = (smooth - smooth.min()) / np.ptp(smooth)
+            for folder, picture in (("high", bright), ("low", bright**2 / 8)):
+                path = self.folder / inner / folder / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray((picture * 255).round().astype(np.uint8)).save(path)
+        return self.folder
+
 
 @pytest.fixture
 def datasets(tmp_path: Path) -> Datasets:
-    """Writes folders laid out as SID and ELD."""
+    """Writes folders laid out as SID, ELD and LOL."""
     return Datasets(tmp_path / "datasets")

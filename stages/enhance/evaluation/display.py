@@ -42,11 +42,11 @@ class DisplayScore(NamedTuple):
     lpips: float
 
 
-def in_8_bits(result: Tensor, truth: Tensor, alignment: str = AS_IS) -> Tensor:
+def as_scored(result: Tensor, truth: Tensor, alignment: str = AS_IS) -> Tensor:
     """The result as it is scored, whole numbers from 0 to 255, float64.
 
     Args:
-        result: RGB (3, H, W), 1 = white; cut to 0..1 where it isn't multiplied.
+        result: RGB (3, H, W), 1 = white; cut to 0..1 first.
         truth: of the same shape, in 0..1.
         alignment: "as-is", or "brightness of the truth": multiplied by mean gray of the truth over mean of the result,
             where gray is 0.114 R + 0.587 G + 0.299 B as published, though the mean of the result is a plain one.
@@ -54,28 +54,29 @@ def in_8_bits(result: Tensor, truth: Tensor, alignment: str = AS_IS) -> Tensor:
     Raises:
         PipelineError: no such alignment.
     """
-    result, truth = result.double(), truth.double()
+    result, truth = result.double().clamp(0, 1), truth.double()
     if alignment == AS_IS:
-        return (result.clamp(0, 1) * _PEAK).round()
+        return (result * _PEAK).round()
     if alignment != OF_TRUTH:
         raise PipelineError(unknown("alignment", alignment, DISPLAY_ALIGNMENTS))
     mean = result.mean()
-    factor = _gray(truth, _PUBLISHED_GRAY).mean() / mean if mean > 0 else 1.0
+    factor = gray(truth, _PUBLISHED_GRAY).mean() / mean if mean > 0 else 1.0
     return ((result * factor).clamp(0, 1) * _PEAK).floor()
 
 
-def _gray(picture: Tensor, weights: tuple[float, ...] = _GRAY) -> Tensor:
+def gray(picture: Tensor, weights: tuple[float, ...] = _GRAY) -> Tensor:
+    """0.299 R + 0.587 G + 0.114 B, or another sum (H, W) of a picture's channels (3, H, W)."""
     return torch.einsum("c,chw->hw", picture.new_tensor(weights), picture)
 
 
 def psnr_in_8_bits(result: Tensor, truth: Tensor, alignment: str = AS_IS) -> float:
-    """PSNR in dB of what `in_8_bits` gives, over all values of RGB.
+    """PSNR in dB of what `as_scored` gives, over all values of RGB.
 
     Raises:
         FrameError: the shapes differ.
         PipelineError: no such alignment.
     """
-    return psnr_db(in_8_bits(result, truth, alignment), in_8_bits(truth, truth), _PEAK)
+    return psnr_db(as_scored(result, truth, alignment), as_scored(truth, truth), _PEAK)
 
 
 def display_score(result: Tensor, truth: Tensor, alignment: str = AS_IS, lpips: Lpips | None = None) -> DisplayScore:
@@ -84,7 +85,7 @@ def display_score(result: Tensor, truth: Tensor, alignment: str = AS_IS, lpips: 
     Args:
         result: RGB (3, H, W), 1 = white.
         truth: of the same shape, in 0..1.
-        alignment: see `in_8_bits`.
+        alignment: see `as_scored`.
         lpips: the network; None = no such score.
 
     Raises:
@@ -92,12 +93,12 @@ def display_score(result: Tensor, truth: Tensor, alignment: str = AS_IS, lpips: 
         PipelineError: no such alignment.
         StageError: scikit-image isn't installed.
     """
-    found, true = in_8_bits(result, truth, alignment), in_8_bits(truth, truth)
-    gray, true_gray = (_gray(one).round()[None] for one in (found, true))
+    found, true = as_scored(result, truth, alignment), as_scored(truth, truth)
+    seen, true_seen = (gray(one).round()[None] for one in (found, true))
     shown, true_shown = (one[None].float() / _PEAK for one in (found, true))
     return DisplayScore(
         psnr_db(found, true, _PEAK),
-        ssim(gray, true_gray, _PEAK),
+        ssim(seen, true_seen, _PEAK),
         ssim(found, true, _PEAK),
         math.nan if lpips is None else float(lpips(shown, true_shown)),
     )

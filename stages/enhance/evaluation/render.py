@@ -15,20 +15,12 @@ Cells = list[str]
 
 def as_text(table: Table) -> str:
     """For a terminal: conditions, means, and a line for each pair."""
-    facts = _conditions(table)
-    width = max(len(name) for name, _ in facts)
-    parts = ["\n".join(f"{name.ljust(width)}  {value}" for name, value in facts)]
-    parts += ["\n".join(_laid_out(rows)) for rows in (_means(table), _rows(table))]
-    return "\n\n".join(parts) + "\n"
+    return laid_out_as_text(_conditions(table), (_means(table), _rows(table)))
 
 
 def as_markdown(table: Table) -> str:
     """For a page: the same as a list and two tables."""
-    parts = ["\n".join(f"- {name}: {value}" for name, value in _conditions(table))]
-    for head, *rows in (_means(table), _rows(table)):
-        line = ["---", "---", *("---:" for _ in head[2:])]
-        parts.append("\n".join("| " + " | ".join(cells) + " |" for cells in (head, line, *rows)))
-    return "\n\n".join(parts) + "\n"
+    return laid_out_in_markdown(_conditions(table), (_means(table), _rows(table)))
 
 
 def as_csv(table: Table) -> str:
@@ -42,15 +34,37 @@ def as_csv(table: Table) -> str:
         pair = row.pair
         own = ["pair", 1, pair.camera, f"{pair.ratio:.6g}", pair.scene, f"{pair.iso:g}", pair.noisy, pair.clean]
         for alignment, score in row.scores.items():
-            writer.writerow([*facts.values(), alignment, *own, *_exact(score)])
+            writer.writerow([*facts.values(), alignment, *own, *exact(score)])
     for mean in table.means:
         own = ["mean", mean.pairs, mean.camera, mean.ratio or "", "", "", "", ""]
         for alignment, score in mean.scores.items():
-            writer.writerow([*facts.values(), alignment, *own, *_exact(score)])
+            writer.writerow([*facts.values(), alignment, *own, *exact(score)])
     return out.getvalue()
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {"text": as_text, "csv": as_csv, "markdown": as_markdown}
+
+
+def laid_out_as_text(conditions: Sequence[tuple[str, str]], tables: Sequence[Sequence[Cells]]) -> str:
+    """Conditions and tables, each with its head, for a terminal."""
+    width = max(len(name) for name, _ in conditions)
+    parts = ["\n".join(f"{name.ljust(width)}  {value}" for name, value in conditions)]
+    parts += ["\n".join(_laid_out(rows)) for rows in tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def laid_out_in_markdown(conditions: Sequence[tuple[str, str]], tables: Sequence[Sequence[Cells]]) -> str:
+    """Conditions as a list, and tables, each with its head; all columns behind the second hold numbers."""
+    parts = ["\n".join(f"- {name}: {value}" for name, value in conditions)]
+    for head, *rows in tables:
+        line = ["---", "---", *("---:" for _ in head[2:])]
+        parts.append("\n".join("| " + " | ".join(cells) + " |" for cells in (head, line, *rows)))
+    return "\n\n".join(parts) + "\n"
+
+
+def exact(score: Sequence[float]) -> list[str]:
+    """Scores for a program."""
+    return [f"{value:.6f}" if math.isfinite(value) else str(value) for value in score]
 
 
 def _conditions(table: Table) -> list[tuple[str, str]]:
@@ -87,7 +101,3 @@ def _laid_out(rows: Sequence[Cells]) -> list[str]:
 
 def _shown(score: Score) -> str:
     return f"{score.psnr_db:.2f} / {score.ssim:.4f}"
-
-
-def _exact(score: Score) -> list[str]:
-    return [f"{value:.6f}" if math.isfinite(value) else str(value) for value in score]
