@@ -15,7 +15,7 @@ COMMANDS = {
     "develop": "turn RAW files into DNG or TIFF",
     "info": "say what a RAW file holds, or which weights are installed",
     "calibrate": "measure a camera's noise from darks and flats, or estimate it from photographs",
-    "eval": "score a model on real pairs of a short and a long exposure",
+    "eval": "score a model on real pairs of a dark and a well-lit picture",
     "export": "write a camera profile in the form of another program",
     "train": "train a model on photographs, RAW files or pairs of exposures",
     "stages": "list the stages that are installed",

@@ -1,4 +1,4 @@
-"""`rawpipe eval`: score a model on real pairs of a short and a long exposure."""
+"""`rawpipe eval`: score a model on real pairs of a dark and a well-lit picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rawpipe._errors import FormatError, PipelineError
+from rawpipe.cli import _eval_lol
+from rawpipe.cli._eval_lol import LOL
 from rawpipe.cli._folder import make_folder
 from rawpipe.cli._say import one_line_warnings, progress_bar
 from rawpipe.cli.develop import device_of
@@ -28,17 +30,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "protocol",
-        choices=PROTOCOLS,
+        choices=(*PROTOCOLS, LOL),
         metavar="PROTOCOL",
-        help=f"{', '.join(PROTOCOLS[:-1])} or "
-        f"{PROTOCOLS[-1]}: what is scored; figures of different ones can't be compared",
+        help=f"{', '.join(PROTOCOLS)} or {LOL}: what is scored; figures of different ones can't be compared",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="SID or ELD, laid out as published")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="SID, ELD or LOL, laid out as published")
     parser.add_argument(
         "--model",
-        default=_PUBLISHED,
         metavar="MODEL",
-        help="exposure_diffusion (default), classical, your own, or none: only brightened",
+        help="exposure_diffusion (default), classical, your own, or none: only brightened. With "
+        f"{LOL}: {_eval_lol.DEFAULT} (default), your own, {' or '.join(_eval_lol.UNLEARNED)}",
     )
     parser.add_argument("--weights", metavar="PATH", help="weights of the model; default: its own")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of the model; default: its own")
@@ -73,6 +74,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the published preprocessing and process, which is "
         "shown the clean picture at every step; takes --weights of the authors'",
     )
+    parser.add_argument(
+        "--lpips", type=Path, metavar="FILE", help=f"with {LOL}: weights of LPIPS 0.1 on AlexNet (.npz), to measure it"
+    )
     parser.add_argument("--format", choices=_FORMATS, help="default: what the output's ending says, else text")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: to the terminal")
     parser.add_argument("--limit", type=int, metavar="N", help="score only the first N pairs")
@@ -82,11 +86,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Score the pairs, and print or write the table."""
+    if options.model is None:
+        options.model = _eval_lol.DEFAULT if options.protocol == LOL else _PUBLISHED
     _check(options)
     device_of(options.device)
     with one_line_warnings(options.quiet):
-        method = _published(options) if options.published else _enhanced(options)
-        text = _rendered(_scored(method, options), options)
+        text = _rendered(options)
     if options.output is None:
         sys.stdout.write(text)
     else:
@@ -103,6 +108,19 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse what can't work before anything is read."""
     if options.limit is not None and options.limit < 1:
         raise PipelineError(f"got --limit {options.limit}; expected 1 or more")
+    if options.protocol == LOL:
+        _eval_lol.check(options)
+    else:
+        _check_raw(options)
+    if options.output is not None:
+        if options.output.is_dir():
+            raise FormatError(f"got the folder {options.output}; expected the name of a file in it")
+        make_folder(options.output.parent)
+
+
+def _check_raw(options: argparse.Namespace) -> None:
+    if options.lpips is not None:
+        raise PipelineError(f"got --lpips with {options.protocol}; expected it with {LOL} only: it knows no RAW")
     if options.camera is not None and options.profile is not None:
         raise PipelineError("got --camera and --profile; expected one of them: both say what the noise is")
     if options.listed is not None and not options.protocol.startswith("sid-"):
@@ -119,10 +137,6 @@ def _check(options: argparse.Namespace) -> None:
             )
         if options.profile is not None:
             raise PipelineError("got --published with --profile; expected --camera: it knows published gains only")
-    if options.output is not None:
-        if options.output.is_dir():
-            raise FormatError(f"got the folder {options.output}; expected the name of a file in it")
-        make_folder(options.output.parent)
 
 
 def _enhanced(options: argparse.Namespace) -> Method:
@@ -176,9 +190,12 @@ def _scored(method: Method, options: argparse.Namespace) -> Table:
         return evaluate(rules, pairs, method, alignments, lambda row: bar.update())
 
 
-def _rendered(table: Table, options: argparse.Namespace) -> str:
+def _rendered(options: argparse.Namespace) -> str:
+    from rawpipe.stages.enhance.evaluation.display_table import DISPLAY_FORMATS
     from rawpipe.stages.enhance.evaluation.render import FORMATS
 
     ending = "" if options.output is None else options.output.suffix.lower()
     form = options.format or next((name for name, own in _FORMATS.items() if own and own == ending), "text")
-    return FORMATS[form](table)
+    if options.protocol == LOL:
+        return DISPLAY_FORMATS[form](_eval_lol.scored(options))
+    return FORMATS[form](_scored(_published(options) if options.published else _enhanced(options), options))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from rawpipe import CameraProfile, Quantity
 from rawpipe.cli import main
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
+from rawpipe.stages.enhance.llflow import model as llflow
+from rawpipe.stages.enhance.weights import Weights
 
 TEST = "10003"
 
@@ -119,6 +122,72 @@ def test_a_checkpoint_of_your_own_in_the_published_process_and_in_ours(sid: Path
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     for words in ("model               exposure_diffusion\n", "steps               2\n", digest, "rawpipe's: black"):
         assert words in out, words
+
+
+def test_lol_is_scored_as_it_is_and_with_the_brightness_of_the_truth(datasets: Any, tmp_path: Path, capsys):
+    root = datasets.lol("a", "b", inner="eval15")
+    assert main(["eval", "lol", str(root), "--model", "gamma"]) == 0
+    out, err = said(capsys)
+    for words in ("eval15", "as-is", "brightness of the truth", "an oracle", "a.png", "25.19 dB", "SSIM gray"):
+        assert words in out, words
+    assert not err
+    target = tmp_path / "table.csv"
+    assert (
+        main(["eval", "lol", str(root), "--model", "none", "--aligned", "no", "--limit", "1", "-o", str(target)]) == 0
+    )
+    rows = list(csv.DictReader(io.StringIO(target.read_text())))
+    assert [(row["kind"], row["alignment"]) for row in rows] == [("pair", "as-is"), ("mean", "as-is")]
+    assert main(["eval", "lol", str(root), "--model", "equalised", "--format", "markdown"]) == 0
+    assert "| as-is | 2 |" in said(capsys)[0]
+
+
+def test_lol_is_scored_with_weights_of_a_training(datasets: Any, tmp_path: Path, capsys):
+    torch.manual_seed(0)
+    for domain in ("rgb", "raw"):
+        network = llflow.Design(domain).build()
+        stated = {"licence": "CC0", "research_only": False, "learned_from": "nothing", "training": {}}
+        weights = Weights("llflow", "mine", asdict(network.design), **stated, tensors=network.state_dict())
+        weights.write(tmp_path / f"{domain}.safetensors")
+    options = ["eval", "lol", str(datasets.lol("a")), "--weights"]
+    assert main([*options, str(tmp_path / "rgb.safetensors")]) == 0
+    out = said(capsys)[0]
+    assert "llflow" in out and "mine, CC0, learned from nothing" in out
+    assert main([*options, str(tmp_path / "raw.safetensors")]) == 1
+    assert "which are for raw; expected rgb" in said(capsys)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--model", "classical"], "got model classical, which works on RAW; expected one for display-referred RGB"),
+        (["--model", "nonesuch"], "got enhancer 'nonesuch'; expected one of"),
+        (["--model", "none", "--weights", "x.safetensors"], "got --weights with --model none"),
+        (["--model", "none", "--camera", "SonyA7S2"], "got --camera with lol; leave it out: it is about RAW"),
+        (["--model", "none", "--list", "x"], "got --list with lol"),
+        (["--model", "none", "--published"], "got --published with lol"),
+        (["--model", "none", "--lpips", "none.npz"], "none.npz, which can't be read"),
+        (["--weights", "none.safetensors"], "got weights none.safetensors; there is no such file"),
+    ],
+)
+def test_what_cannot_work_with_lol_is_one_line(datasets: Any, options: list[str], text: str, capsys):
+    assert main(["eval", "lol", str(datasets.lol("a")), *options]) == 1
+    out, err = said(capsys)
+    assert not out and err.startswith("error: ") and err.count("\n") == 1 and text in err, err
+
+
+def test_lpips_is_measured_where_its_weights_are_named(datasets: Any, data: Path, capsys):
+    path = data / "weights" / "lpips_alex_v0.1_f16.npz"
+    if not path.is_file():
+        pytest.skip("needs the weights of LPIPS")
+    assert main(["eval", "lol", str(datasets.lol("a")), "--model", "none", "--lpips", str(path)]) == 0
+    assert "LPIPS 0.1 on AlexNet" in said(capsys)[0]
+
+
+def test_a_folder_of_raw_pairs_is_no_lol(sid: Path, capsys):
+    assert main(["eval", "lol", str(sid), "--model", "none"]) == 1
+    assert "without low beside high or normal, and without them in eval15" in said(capsys)[1]
+    assert main(["eval", "sid-full", str(sid), "--lpips", "x.npz"]) == 1
+    assert "got --lpips with sid-full" in said(capsys)[1]
 
 
 def test_a_damaged_picture_is_named_and_no_table_is_left(sid: Path, tmp_path: Path, capsys):
