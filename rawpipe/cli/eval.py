@@ -191,11 +191,12 @@ def _scored(method: Method, options: argparse.Namespace) -> Table:
 
 
 def _rendered(options: argparse.Namespace) -> str:
-    from rawpipe.stages.enhance.evaluation.display_table import DISPLAY_FORMATS
-    from rawpipe.stages.enhance.evaluation.render import FORMATS
-
     ending = "" if options.output is None else options.output.suffix.lower()
     form = options.format or next((name for name, own in _FORMATS.items() if own and own == ending), "text")
     if options.protocol == LOL:
+        from rawpipe.stages.enhance.evaluation.display_table import DISPLAY_FORMATS
+
         return DISPLAY_FORMATS[form](_eval_lol.scored(options))
+    from rawpipe.stages.enhance.evaluation.render import FORMATS
+
     return FORMATS[form](_scored(_published(options) if options.published else _enhanced(options), options))

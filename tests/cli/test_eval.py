@@ -132,9 +132,8 @@ def test_lol_is_scored_as_it_is_and_with_the_brightness_of_the_truth(datasets: A
         assert words in out, words
     assert not err
     target = tmp_path / "table.csv"
-    assert (
-        main(["eval", "lol", str(root), "--model", "none", "--aligned", "no", "--limit", "1", "-o", str(target)]) == 0
-    )
+    options = ["--model", "none", "--aligned", "no", "--limit", "1", "-o", str(target)]
+    assert main(["eval", "lol", str(root), *options]) == 0
     rows = list(csv.DictReader(io.StringIO(target.read_text())))
     assert [(row["kind"], row["alignment"]) for row in rows] == [("pair", "as-is"), ("mean", "as-is")]
     assert main(["eval", "lol", str(root), "--model", "equalised", "--format", "markdown"]) == 0
