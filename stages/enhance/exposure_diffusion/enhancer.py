@@ -18,6 +18,7 @@ from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
 from rawpipe.stages.enhance.loading import bundled
+from rawpipe.stages.enhance.mirror import MIRROR_RADIUS, over_mirror_images
 
 _CPU = torch.device("cpu")
 _OVER = 5.0  # standard deviations above saturation that a network gets to see
@@ -38,6 +39,7 @@ class ExposureDiffusion:
         guard: standard deviations of noise by which the model may change the mean of 9x9 cells; a fourth as many for
             65x65 cells, three times as many for a single pixel; 0 = no guard.
         precision: of the network: "float32" or "bfloat16".
+        mirrored: whether to take the mean over the picture and its mirror images, at four times the cost.
 
     Raises:
         StageError: a parameter is out of range.
@@ -52,6 +54,7 @@ class ExposureDiffusion:
     photons: str = "mean"
     guard: float = 4.0
     precision: str = "float32"
+    mirrored: bool = False
 
     exposure = "auto"
     bounded = True
@@ -66,6 +69,8 @@ class ExposureDiffusion:
             raise StageError(f"got guard {self.guard!r}; expected standard deviations, 0 or more")
         if self.precision not in _PRECISIONS:
             raise StageError(f"got precision {self.precision!r}; expected {' or '.join(_PRECISIONS)}")
+        if type(self.mirrored) is not bool:
+            raise StageError(f"got mirrored {self.mirrored!r}; expected True or False")
         object.__setattr__(self, "weights", str(self.weights))  # a Path too
 
     @property
@@ -76,7 +81,8 @@ class ExposureDiffusion:
     @property
     def halo(self) -> int:
         """What every step needs around a pixel, and the guard."""
-        return self.passes * self._network(_CPU).reach + (GUARD_RADIUS if self.guard else 0)
+        context = self.passes * self._network(_CPU).reach + (GUARD_RADIUS if self.guard else 0)
+        return context + (MIRROR_RADIUS if self.mirrored else 0)
 
     @property
     def grid(self) -> int:
@@ -117,10 +123,9 @@ class ExposureDiffusion:
         levels = [torch.full((), level, device=shot.device) for level in multipliers]
         top = 1 + _OVER * (shot + read.square()).sqrt()
 
-        def run(planes: Tensor, place: Tensor) -> Tensor:
-            flat = planes.reshape(-1, *planes.shape[-3:]).float()
+        def found(flat: Tensor, place: Tensor) -> Tensor:
             dim = flat.clamp(0, 1) if design.clipped else torch.minimum(flat, top)
-            clean = expose(
+            return expose(
                 lambda state, level: design.estimate(network(design.channels(state, level, dim, light)), state),
                 dim,
                 shot,
@@ -129,6 +134,10 @@ class ExposureDiffusion:
                 markov=design.markov,
                 keep=False,
             )[-1].clean
+
+        def run(planes: Tensor, place: Tensor) -> Tensor:
+            flat = planes.reshape(-1, *planes.shape[-3:]).float()
+            clean = (over_mirror_images(found) if self.mirrored else found)(flat, place)
             if self.guard:
                 # A lamp, which the stage passes through, must not shine on its surroundings through their means.
                 clean = guarded(torch.where(flat > top, clean, flat), clean, noise, self.guard)

@@ -37,7 +37,7 @@ class Learned:
 
     @classmethod
     def read(cls, given: str) -> Learned:
-        """Of FILE, FILE:4 for four steps, or FILE:4,clipped,guard=4,photons=drawn,strength=0.8; in any order."""
+        """Of FILE, FILE:4 for four steps, or FILE:4,clipped,mirrored,guard=4,photons=drawn,strength=0.8; in any order."""
         path, _, switches = given.partition(":")
         options: dict[str, Any] = {"guard": 0.0}
         clipped = False
@@ -47,10 +47,12 @@ class Learned:
                 options["steps"] = int(name)
             elif name == "clipped":
                 clipped = True
+            elif name == "mirrored":
+                options[name] = True
             elif name in _SWITCHES:
                 options[name] = _SWITCHES[name](value)
             else:
-                raise SystemExit(f"got {one!r} in {given}; expected steps, clipped, {'=, '.join(_SWITCHES)}=")
+                raise SystemExit(f"got {one!r} in {given}; expected steps, clipped, mirrored, {'=, '.join(_SWITCHES)}=")
         strength = options.pop("strength", 1.0)
         flow = Path(path).suffix == ".safetensors" and Weights.read(Path(path)).enhancer == "llflow"
         model = LLFlow(weights=path, **options) if flow else ExposureDiffusion(weights=path, **options)

@@ -78,12 +78,15 @@ def test_tiles_of_a_network_that_pools_agree_with_the_whole(scene: Scene, writte
 
 
 @pytest.mark.parametrize(
-    ("steps", "size", "limit"), [(3, (5800, 32), None), (1, (800, 800), 80_000_000)], ids=["strips", "tiles"]
+    ("steps", "size", "limit", "mirrored"),
+    [(3, (5800, 32), None, False), (1, (800, 800), 80_000_000, False), (1, (800, 784), 80_000_000, True)],
+    ids=["strips", "tiles", "mirrored"],
 )
 def test_the_pipeline_cuts_tiles_that_agree(
-    scene: Scene, weights: str, steps: int, size: tuple[int, int], limit: int | None
+    scene: Scene, weights: str, steps: int, size: tuple[int, int], limit: int | None, mirrored: bool
 ) -> None:
-    pipeline, frame = Pipeline([Enhance(ExposureDiffusion(steps=steps, weights=weights), exposure=20)]), scene(*size)
+    model = ExposureDiffusion(steps=steps, weights=weights, mirrored=mirrored)
+    pipeline, frame = Pipeline([Enhance(model, exposure=20)]), scene(*size)
     shares: list[float] = []
     tiles = pipeline.run(frame, progress=lambda share, _: shares.append(share), max_memory=limit).data
     assert len(shares) > 1
@@ -245,7 +248,15 @@ def test_compiled_and_in_lower_precision_the_result_is_close(scene: Scene, weigh
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": 0}, {"steps": 2.0}, {"photons": "many"}, {"guard": -1}, {"guard": "x"}, {"precision": "float16"}],
+    [
+        {"steps": 0},
+        {"steps": 2.0},
+        {"photons": "many"},
+        {"guard": -1},
+        {"guard": "x"},
+        {"precision": "float16"},
+        {"mirrored": 1},
+    ],
 )
 def test_parameters_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(StageError, match="expected"):
