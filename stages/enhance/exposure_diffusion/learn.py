@@ -21,13 +21,13 @@ from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Design, 
 from rawpipe.stages.enhance.exposure_diffusion.process import Draw, expose, mean_field, next_state, sampled
 from rawpipe.stages.enhance.training.batch import Batch
 from rawpipe.stages.enhance.training.config import Config
+from rawpipe.stages.enhance.training.look import developed, in_a_row
 from rawpipe.stages.enhance.training.loop import Judged
 
 _LOSSES = ("log", "log-plain", "l1")
 _FLOOR = 1e-7  # of a mean squared error: 70 dB are good enough
 _TYPICAL = (3.7e-3, 0.42)  # squared error of a fair estimate = first * (variance at a tenth of saturation) ** second
 _SPREAD, _SALT = 0x9E3779B1, 0x7F4A7C15
-_SHOWN = (2.0, 1.0, 1.6)  # white balance of validation pictures
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Exposing:
                 clean = torch.cat([self._clean(network, one, steps) for one in _singly(batch)])
                 each = [psnr_db(one, truth) for one, truth in zip(clean, batch.clean, strict=True)]
                 figures[f"{name}, {steps} step{'s' * (steps > 1)}"] = sum(each) / len(each)
-            rows.append(torch.cat([_shown(one[:3]) for one in (batch.dim, clean, batch.clean)], 2))
+            rows.append(torch.cat([in_a_row(developed(one)) for one in (batch.dim, clean, batch.clean)], 2))
         return Judged(figures, torch.cat(rows, 1))
 
     def _clean(self, network: Callable[[Tensor], Tensor], batch: Batch, steps: int) -> Tensor:
@@ -201,10 +201,3 @@ def log_error(estimate: Estimate, batch: Batch, plain: bool = False) -> Tensor:
     mixed = mask * direct + (1 - mask) * residual
     parts = mask * (direct - clean).square() + (1 - mask) * (residual - clean).square()
     return (logarithm((mixed - clean).square()) + logarithm(parts)) / 2
-
-
-def _shown(planes: Tensor) -> Tensor:
-    """Pictures side by side (3, h, n w), balanced and brightened for the eye."""
-    red, green, blue = planes[:, 0], planes[:, 1:3].mean(1), planes[:, 3]
-    rgb = torch.stack([one * gain for one, gain in zip((red, green, blue), _SHOWN, strict=True)])
-    return rgb.clamp(0, 1).pow(1 / 2.2).movedim(1, 2).flatten(2)
