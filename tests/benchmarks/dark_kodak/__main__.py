@@ -13,8 +13,8 @@ ratio. Results are clipped to 0..1.
 - nlm: rows removed, stabilised, non-local means, the unbiased inverse.
 - wavelet: the same around BayesShrink of undecimated wavelets, principal planes.
 - learned models by their weights, NAME=FILE, without a guard; what more can be switched stands behind a colon, with
-  commas: `3` for three steps, `photons=drawn`, `clipped`, `mirrored`, `precision=bfloat16`, `guard=4`, `strength=0.8`, and for
-  LLFlow `temperature=0.5`, `samples=8`.
+  commas: `3` for three steps, `photons=drawn`, `clipped`, `mirrored`, `precision=bfloat16`, `guard=4`, `strength=0.8`,
+  and for LLFlow `temperature=0.5`, `samples=8`.
 
 The strength of a classical method is tuned for each column on eight other pictures, 256x256 of each, named by --tune.
 BM3D is left out: the package `bm3d` is licensed for non-commercial use only.

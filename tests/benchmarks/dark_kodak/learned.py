@@ -37,7 +37,7 @@ class Learned:
 
     @classmethod
     def read(cls, given: str) -> Learned:
-        """Of FILE, FILE:4 for four steps, or FILE:4,clipped,mirrored,guard=4,photons=drawn,strength=0.8; in any order."""
+        """Of FILE, FILE:4 for four steps, or FILE:4,mirrored,guard=4,photons=drawn, in any order."""
         path, _, switches = given.partition(":")
         options: dict[str, Any] = {"guard": 0.0}
         clipped = False
