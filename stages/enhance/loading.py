@@ -40,6 +40,8 @@ def located(weights: str, enhancer: str) -> Path:
     path = Path(weights).expanduser()
     if path.is_dir():
         raise FormatError(f"got weights {path}, a folder; name the .safetensors file in it")
+    if not path.suffix and not sets:
+        raise FormatError(f"got weights {weights!r}, but none come with {enhancer} yet; name a file of your own")
     if not path.suffix:
         raise FormatError(unknown("set of weights", weights, sets) + ", or the path of a file")
     if not path.is_file():

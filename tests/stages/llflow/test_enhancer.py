@@ -175,6 +175,11 @@ def test_a_published_checkpoint_loads_by_its_keys(tmp_path, size):
     assert all(torch.equal(value, found.module.state_dict()[key]) for key, value in net.state_dict().items())
 
 
+def test_weights_that_do_not_come_along_are_missed():
+    with pytest.raises(FormatError, match="got weights 'lol', but none come with llflow yet; name a file"):
+        Enhance(LLFlow("rgb"))(display(16, 16))
+
+
 def test_foreign_files_are_refused(tmp_path):
     state = Design("rgb").build().state_dict()
     first = "RRDB.conv_first.weight"
