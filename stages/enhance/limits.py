@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rawpipe import Noise
+from rawpipe import Noise, StageError
 
 HIGHLIGHT_RADIUS = 2
 GUARD_RADIUS = 32
@@ -14,6 +14,16 @@ _DETAIL_RADIUS = 4
 _FROM, _TO = 0.85, 0.95  # of saturation
 _SIGMAS = 4.0
 _TAILS = 3.0
+
+
+def check_guard(sigmas: object) -> None:
+    """Refuse what no guard can work with.
+
+    Raises:
+        StageError: it isn't a number, or below 0.
+    """
+    if not (isinstance(sigmas, int | float) and sigmas >= 0):
+        raise StageError(f"got guard {sigmas!r}; expected standard deviations, 0 or more")
 
 
 def passed_through(planes: Tensor, result: Tensor, noise: Noise) -> Tensor:

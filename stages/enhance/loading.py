@@ -14,11 +14,23 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from rawpipe import FormatError, RawpipeWarning
+from rawpipe import FormatError, RawpipeWarning, StageError
 from rawpipe._errors import unknown
 from rawpipe.stages.enhance.weights import Weights
 
 _Network = TypeVar("_Network", bound=nn.Module)
+
+_PRECISIONS = ("float32", "bfloat16")
+
+
+def check_precision(precision: str) -> None:
+    """Refuse what networks can't compute in.
+
+    Raises:
+        StageError: it isn't "float32" or "bfloat16".
+    """
+    if precision not in _PRECISIONS:
+        raise StageError(f"got precision {precision!r}; expected {' or '.join(_PRECISIONS)}")
 
 
 @cache

@@ -16,14 +16,13 @@ from rawpipe.stages.enhance.exposure_diffusion.load import NAME, loaded
 from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
-from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
-from rawpipe.stages.enhance.loading import bundled
+from rawpipe.stages.enhance.limits import GUARD_RADIUS, check_guard, guarded
+from rawpipe.stages.enhance.loading import bundled, check_precision
 from rawpipe.stages.enhance.mirror import MIRROR_RADIUS, over_mirror_images
 
 _CPU = torch.device("cpu")
 _OVER = 5.0  # standard deviations above saturation that a network gets to see
 _DRAWING = 3  # steps: with one there is nothing to draw
-_PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,8 @@ class ExposureDiffusion:
             raise StageError(f"got steps {self.steps!r}; expected a whole number from 1 to 16, or None")
         if self.photons not in ("mean", "drawn"):
             raise StageError(f"got photons {self.photons!r}; expected mean or drawn")
-        if not (isinstance(self.guard, int | float) and self.guard >= 0):
-            raise StageError(f"got guard {self.guard!r}; expected standard deviations, 0 or more")
-        if self.precision not in _PRECISIONS:
-            raise StageError(f"got precision {self.precision!r}; expected {' or '.join(_PRECISIONS)}")
+        check_guard(self.guard)
+        check_precision(self.precision)
         if type(self.mirrored) is not bool:
             raise StageError(f"got mirrored {self.mirrored!r}; expected True or False")
         object.__setattr__(self, "weights", str(self.weights))  # a Path too

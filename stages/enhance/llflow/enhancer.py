@@ -13,21 +13,20 @@ from torch import Tensor
 from rawpipe import FormatError, Space, StageError, bayer
 from rawpipe.stages.enhance.draws import normal
 from rawpipe.stages.enhance.enhancer import Given, Run, Shown
-from rawpipe.stages.enhance.limits import GUARD_RADIUS, guarded
+from rawpipe.stages.enhance.limits import GUARD_RADIUS, check_guard, guarded
 from rawpipe.stages.enhance.llflow.brightness import offset
 from rawpipe.stages.enhance.llflow.domains import OVER, in_8_bits, shown_raw, shown_rgb, to_display, to_linear
 from rawpipe.stages.enhance.llflow.flow import STRIDE
 from rawpipe.stages.enhance.llflow.inputs import equalisation
 from rawpipe.stages.enhance.llflow.load import NAME, Loaded, loaded
 from rawpipe.stages.enhance.llflow.model import Network
-from rawpipe.stages.enhance.loading import bundled
+from rawpipe.stages.enhance.loading import bundled, check_precision
 
 _CPU = torch.device("cpu")
 _SETS = {"raw": "default", "rgb": "lol"}
 _DRAWING = 0.7  # temperature of samples where none is named
 _HALO = 64
 _SMALL = 192  # longest side of the picture that brightness is measured on
-_PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,8 @@ class LLFlow:
             raise StageError(
                 f"got {self.samples} samples at temperature 0, which are all the same; expected a temperature"
             )
-        if not (isinstance(self.guard, int | float) and self.guard >= 0):
-            raise StageError(f"got guard {self.guard!r}; expected standard deviations, 0 or more")
-        if self.precision not in _PRECISIONS:
-            raise StageError(f"got precision {self.precision!r}; expected {' or '.join(_PRECISIONS)}")
+        check_guard(self.guard)
+        check_precision(self.precision)
         if self.weights is not None:
             object.__setattr__(self, "weights", str(self.weights))  # a Path too
 
