@@ -63,7 +63,8 @@ _WINDOW = 7  # of SSIM, uniform
 
 
 def psnr_db(result: Tensor, truth: Tensor, peak: float = 1.0) -> float:
-    """Peak signal-to-noise ratio in dB over all values of two pictures of one shape; infinite where they are equal.
+    """Peak signal-to-noise ratio in dB over all values of two pictures of one shape; infinite where they are equal,
+    nan where one isn't finite.
 
     Nothing is clipped or rounded: what counts as a picture is the caller's business.
 
@@ -77,7 +78,7 @@ def psnr_db(result: Tensor, truth: Tensor, peak: float = 1.0) -> float:
     """
     _check_shapes(result, truth)
     error = float((result.double() - truth.double()).square().mean())
-    return 10 * math.log10(peak**2 / error) if error > 0 else math.inf
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 
 def ssim(result: Tensor, truth: Tensor, peak: float = 1.0) -> float:

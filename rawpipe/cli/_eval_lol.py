@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rawpipe._errors import PipelineError
 from rawpipe.cli._say import progress_bar
@@ -45,12 +45,12 @@ def scored(options: argparse.Namespace) -> DisplayTable:
 
 
 def _method(options: argparse.Namespace) -> DisplayMethod:
-    from rawpipe import Space
+    from rawpipe import Space, _registry
     from rawpipe.stages.enhance.evaluation.display_methods import DISPLAY_METHODS, enhanced
 
     if options.model in UNLEARNED:
         return DISPLAY_METHODS[options.model]
-    kind = _kind(options.model)
+    kind = _registry.load(options.model, _registry.ENHANCERS)
     known = inspect.signature(kind).parameters
     if options.weights is not None and "weights" not in known:
         raise PipelineError(f"got --weights for {options.model}, which has no such parameter; leave it out")
@@ -62,10 +62,3 @@ def _method(options: argparse.Namespace) -> DisplayMethod:
             f"{', '.join(UNLEARNED)}"
         )
     return enhanced(model, options.model, options.device)
-
-
-def _kind(name: str) -> Any:
-    from rawpipe import _registry
-    from rawpipe.stages.enhance.llflow import LLFlow
-
-    return LLFlow if name == DEFAULT else _registry.load(name, _registry.ENHANCERS)

@@ -59,6 +59,7 @@ class Enhancer(Protocol):
     - `bounded`: True if results end at 1; the stage then passes brighter areas through;
     - `takes`: `Space.RGB` for a model that works behind a display's curve; an `RgbEnhancer`;
     - `weights`: a parameter, name or path of the weights, which `Enhance(weights=...)` sets;
+    - `sampled()`: the same model, drawing: with other seeds it gives other pictures;
     - `weights_used()`: which weights, in one line that starts with their hash;
     - `weight_sets()`, static: files of the sets that come with it, by name, for `rawpipe info --weights`.
     """
@@ -110,7 +111,7 @@ def spelt(enhancer: object) -> str | None:
         return None
     if _registry.load(name, _registry.ENHANCERS) is not kind:
         return None
-    usual = kind()
+    usual = {f.name: f.default for f in fields(kind)}
     values = {f.name: getattr(enhancer, f.name) for f in fields(kind) if f.repr}
-    changed = ", ".join(f"{key}={value!r}" for key, value in values.items() if value != getattr(usual, key))
+    changed = ", ".join(f"{key}={value!r}" for key, value in values.items() if value != usual[key])
     return f"{name}({changed})" if changed else name

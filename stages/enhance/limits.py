@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,8 +11,8 @@ from torch import Tensor
 from rawpipe import Noise, StageError
 
 HIGHLIGHT_RADIUS = 2
-GUARD_RADIUS = 32
-_DETAIL_RADIUS = 4
+_DETAIL_RADIUS, _AREA_RADIUS = 4, 32
+GUARD_RADIUS = _DETAIL_RADIUS + _AREA_RADIUS
 _FROM, _TO = 0.85, 0.95  # of saturation
 _SIGMAS = 4.0
 _TAILS = 3.0
@@ -22,7 +24,7 @@ def check_guard(sigmas: object) -> None:
     Raises:
         StageError: it isn't a number, or below 0.
     """
-    if not (isinstance(sigmas, int | float) and sigmas >= 0):
+    if not (isinstance(sigmas, int | float) and 0 <= sigmas < math.inf):
         raise StageError(f"got guard {sigmas!r}; expected standard deviations, 0 or more")
 
 
@@ -61,7 +63,7 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
         sigmas: limit of the change.
     """
     shot, read, row = _laid_out(noise, result)
-    for radius, share in ((_DETAIL_RADIUS, 1.0), (GUARD_RADIUS, 0.25)):
+    for radius, share in ((_DETAIL_RADIUS, 1.0), (_AREA_RADIUS, 0.25)):
         change, of_change = _box(planes - result, shot * result.clamp(min=0) + read.square(), row, radius)
         limit = share * sigmas * of_change
         result = result + change - change.clamp(-limit, limit)

@@ -50,15 +50,15 @@ def located(weights: str, enhancer: str) -> Path:
     if weights in sets:
         return sets[weights]
     path = Path(weights).expanduser()
+    if path.is_file():
+        return path
     if path.is_dir():
         raise FormatError(f"got weights {path}, a folder; name the .safetensors file in it")
     if not path.suffix and not sets:
         raise FormatError(f"got weights {weights!r}, but none come with {enhancer} yet; name a file of your own")
     if not path.suffix:
         raise FormatError(unknown("set of weights", weights, sets) + ", or the path of a file")
-    if not path.is_file():
-        raise FormatError(f"got weights {path}; there is no such file")
-    return path
+    raise FormatError(f"got weights {path}; there is no such file")
 
 
 def opened(path: Path, enhancer: str) -> Weights:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 from rawpipe import Frame, Space, StageError
@@ -16,6 +16,11 @@ from rawpipe.stages.enhance.slots import check_mosaic, mosaic_ready, rgb_ready
 _HASHED = re.compile(r"[0-9a-f]{12} ([^ ,]+)")
 
 
+def _method(model: object) -> str:
+    """What a model is asked for."""
+    return "shown" if getattr(model, "takes", None) is Space.RGB else "prepared"
+
+
 @dataclass(frozen=True)
 class Enhance:
     """A mosaic with less noise, and brighter by the exposure ratio: white becomes the ratio, nothing is clipped.
@@ -23,6 +28,8 @@ class Enhance:
     The stage packs the mosaic for the model, multiplies, blends, passes through what is too bright for the model, and
     says what noise is left: on a flat field; in texture more is. Pixels that are nan or infinite stay what they are,
     and count as black for those around them.
+
+    On RGB the model's result is between 0 and 1, and no noise is known.
 
     Takes: MOSAIC, with `noise`, black = 0; or RGB behind a display's curve, for a model that works there. Gives: the
     same.
@@ -58,7 +65,7 @@ class Enhance:
     def __post_init__(self) -> None:
         if isinstance(self.model, str):
             made = named(self.model)
-        elif isinstance(self.model, type) or not any(hasattr(self.model, name) for name in ("prepared", "shown")):
+        elif isinstance(self.model, type) or not callable(getattr(self.model, _method(self.model), None)):
             raise StageError(f"got model {self.model!r}; expected the name of an enhancer, or one: Classical(h=0.8)")
         else:
             made = self.model
@@ -88,7 +95,9 @@ class Enhance:
         if hashed is None:
             return replace(made, weights=self.weights)  # type: ignore[type-var]
         sets: dict[str, object] = getattr(made, "weight_sets", dict)()
-        return replace(made, weights=hashed[1]) if hashed[1] in sets else made  # type: ignore[type-var]
+        own = next(f.default for f in fields(made) if f.name == "weights")  # type: ignore[arg-type]
+        usual = getattr(made, "weights", own) == own
+        return replace(made, weights=hashed[1]) if usual and hashed[1] in sets else made  # type: ignore[type-var]
 
     @property
     def takes(self) -> Space:
@@ -107,8 +116,8 @@ class Enhance:
 
     @property
     def sees_pixels(self) -> bool:
-        """Whether the ratio is found in the pixels."""
-        return self._wanted == "auto"
+        """Whether the ratio is found in the pixels, or the model sees all of an RGB picture before it starts."""
+        return self._wanted == "auto" or self.takes is Space.RGB
 
     @property
     def _wanted(self) -> float | str:
@@ -143,6 +152,8 @@ class Enhance:
 
     def measure(self, frame: Frame, /) -> Enhance:
         """Find the ratio, get the model ready for the frame, and try what noise it leaves."""
+        if not frame.space & self.takes:
+            raise StageError(f"got {frame.space.label}; {self.model} takes {self.takes.label}")
         used, found = self._weights_used(), self.found
         if frame.space is Space.RGB:
             wanted = 1.0 if isinstance(self._wanted, str) else float(self._wanted)
@@ -157,7 +168,10 @@ class Enhance:
             else:
                 wanted = float(self._wanted)
             run = mosaic_ready(self.enhancer, frame, wanted, self.seed, float(self.strength), self._trial)
-        chosen = replace(self, exposure=wanted, weights=used, found=found)
+        model = self.model
+        if self.weights is not None and not _HASHED.match(self.weights):  # a set or a path, which the model keeps
+            model = spelt(self.enhancer) or self.enhancer
+        chosen = replace(self, model=model, exposure=wanted, weights=used, found=found)
         return replace(chosen, _ready=Ready(run, chosen._asked))
 
     def _weights_used(self) -> str | None:

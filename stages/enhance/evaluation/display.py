@@ -17,9 +17,9 @@ from rawpipe.stages.enhance.evaluation.protocols import AS_IS
 OF_TRUTH = "brightness of the truth"
 DISPLAY_ALIGNMENTS = {
     AS_IS: "the result as it is, rounded to 8 bits",
-    OF_TRUTH: "the result first multiplied by the truth's mean gray over the result's mean, cut, and truncated to 8 "
-    "bits, which nobody can do who lacks the truth. LLFlow's published 25.19 dB on LOL v1 is with it; without it "
-    "users measure 21.15 dB",
+    OF_TRUTH: "the result, cut to 0..1, multiplied by the truth's mean gray over the result's mean, cut again, and "
+    "truncated to 8 bits, which nobody can do who lacks the truth. LLFlow's published 25.19 dB on LOL v1 is with it; "
+    "without it users measure 21.15 dB",
 }
 _PEAK = 255
 _GRAY = (0.299, 0.587, 0.114)

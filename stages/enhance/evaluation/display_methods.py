@@ -13,9 +13,7 @@ from torch import Tensor
 
 from rawpipe import Color, Frame, Pipeline, Space
 from rawpipe.stages.enhance.enhancer import Enhancer
-from rawpipe.stages.enhance.evaluation.display import gray
-from rawpipe.stages.enhance.llflow.domains import in_8_bits
-from rawpipe.stages.enhance.llflow.inputs import equalisation, equalised
+from rawpipe.stages.enhance.equalise import equalisation, equalised, in_8_bits
 from rawpipe.stages.enhance.stage import Enhance
 
 _LEAST, _MOST = 1 / 64, 8.0  # of a gamma
@@ -61,18 +59,18 @@ class Blind:
 
 @dataclass(frozen=True)
 class FittedGamma:
-    """The power of the dark picture whose gray is nearest to the truth's, by least squares: the best that one curve
-    without learning could do, if somebody knew it.
+    """The power of the dark picture that is nearest to the truth, by least squares over RGB: the highest PSNR that one
+    curve could have as it is, if somebody knew which.
     """
 
     facts = {"model": "gamma, fitted to the truth of each picture: an oracle", "weights": "-"}  # noqa: RUF012
 
     def __call__(self, dark: Tensor, truth: Tensor) -> Tensor:
         """See `DisplayMethod`."""
-        dark, wanted = dark.double().clamp(0, 1), gray(truth.double())
+        dark, wanted = dark.double().clamp(0, 1), truth.double()
 
         def error(log_gamma: float) -> float:
-            return float((gray(dark ** math.exp(log_gamma)) - wanted).square().mean())
+            return float((dark ** math.exp(log_gamma) - wanted).square().mean())
 
         found = minimize_scalar(error, bounds=(math.log(_LEAST), math.log(_MOST)), method="bounded")
         return dark ** math.exp(found.x)

@@ -38,7 +38,8 @@ class ExposureDiffusion:
         guard: standard deviations of noise by which the model may change the mean of 9x9 cells; a fourth as many for
             65x65 cells, three times as many for a single pixel; 0 = no guard.
         precision: of the network: "float32" or "bfloat16".
-        mirrored: whether to take the mean over the picture and its mirror images, at four times the cost.
+        mirrored: whether to take the mean over the picture and its mirror images, at four times the cost; not with
+            drawn photons.
 
     Raises:
         StageError: a parameter is out of range.
@@ -68,6 +69,8 @@ class ExposureDiffusion:
         check_precision(self.precision)
         if type(self.mirrored) is not bool:
             raise StageError(f"got mirrored {self.mirrored!r}; expected True or False")
+        if self.mirrored and self.photons == "drawn":
+            raise StageError("got mirrored with drawn photons, which belong to places; expected photons 'mean'")
         object.__setattr__(self, "weights", str(self.weights))  # a Path too
 
     @property
@@ -103,7 +106,7 @@ class ExposureDiffusion:
 
     def sampled(self) -> ExposureDiffusion:
         """The same with drawn photons and three steps or more: with other seeds it gives other pictures."""
-        return replace(self, photons="drawn", steps=max(self.passes, _DRAWING))
+        return replace(self, photons="drawn", mirrored=False, steps=max(self.passes, _DRAWING))
 
     def _network(self, device: torch.device) -> Network:
         return Network(loaded(self.weights, device), self.precision == "bfloat16")

@@ -44,18 +44,24 @@ def offset(network: Network, dark: Tensor, ratio: float) -> Tensor:
     def brightness(far: float) -> float:
         return float(to_linear(network.decode(mean + far * way, conditions).value).mean())
 
-    return way * _crossing(brightness, ratio * brightness(0.0), ratio >= 1)
+    return way * _crossing(brightness, ratio * brightness(0.0))
 
 
-def _crossing(value: Callable[[float], float], wanted: float, upward: bool) -> float:
-    """Where a monotonic function takes a value, by bisection."""
-    near, far = 0.0, 1.0 if upward else -1.0
-    while abs(far) < _FARTHEST and (value(far) < wanted) == upward:
-        near, far = far, 2 * far
+def _crossing(value: Callable[[float], float], wanted: float) -> float:
+    """Where a function takes a value: by steps that double as long as it goes there, then by bisection."""
+    level = value(0.0)
+    sign = 1.0 if wanted >= level else -1.0
+    near, far = 0.0, sign
+    while abs(far) <= _FARTHEST:
+        found = value(far)
+        if not sign * found > sign * level:  # it turns back, or isn't a number: this is as far as it goes
+            return near
+        if sign * found >= sign * wanted:
+            break
+        near, level, far = far, found, 2 * far
+    else:
+        return near
     for _ in range(_HALVINGS):
         middle = (near + far) / 2
-        if (value(middle) < wanted) == upward:
-            near = middle
-        else:
-            far = middle
+        near, far = (middle, far) if sign * value(middle) < sign * wanted else (near, middle)
     return (near + far) / 2

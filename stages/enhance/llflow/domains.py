@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from rawpipe.colorimetry import CURVES
-from rawpipe.stages.enhance.llflow.inputs import equalised, logarithm
+from rawpipe.stages.enhance.equalise import equalised, in_8_bits
+from rawpipe.stages.enhance.llflow.inputs import logarithm
 
 _CURVE = CURVES["srgb"]
 _FAR = 300.0  # the ratio that counts as 1
-_LEVELS = 255
 OVER = 5.0
 """Standard deviations above saturation that the network gets to see."""
 
@@ -49,11 +49,6 @@ def shown_rgb(picture: Tensor, tables: Tensor) -> Tensor:
     """
     picture = picture.clamp(0, 1)
     return torch.cat([logarithm(picture), equalised(in_8_bits(picture), tables).to(picture)], 1)
-
-
-def in_8_bits(picture: Tensor) -> Tensor:
-    """A picture in 0..1 as uint8."""
-    return (picture.clamp(0, 1) * _LEVELS).round().to(torch.uint8)
 
 
 def to_display(linear: Tensor) -> Tensor:

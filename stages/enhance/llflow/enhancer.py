@@ -13,11 +13,11 @@ from torch import Tensor
 from rawpipe import FormatError, Space, StageError, bayer
 from rawpipe.stages.enhance.draws import normal
 from rawpipe.stages.enhance.enhancer import Given, Run, Shown
+from rawpipe.stages.enhance.equalise import equalisation, in_8_bits
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, check_guard, guarded
 from rawpipe.stages.enhance.llflow.brightness import offset
-from rawpipe.stages.enhance.llflow.domains import OVER, in_8_bits, shown_raw, shown_rgb, to_display, to_linear
+from rawpipe.stages.enhance.llflow.domains import OVER, shown_raw, shown_rgb, to_display, to_linear
 from rawpipe.stages.enhance.llflow.flow import STRIDE
-from rawpipe.stages.enhance.llflow.inputs import equalisation
 from rawpipe.stages.enhance.llflow.load import NAME, Loaded, loaded
 from rawpipe.stages.enhance.llflow.model import Network
 from rawpipe.stages.enhance.loading import bundled, check_precision
@@ -67,8 +67,8 @@ class LLFlow:
     def __post_init__(self) -> None:
         if self.domain not in _SETS:
             raise StageError(f"got domain {self.domain!r}; expected {' or '.join(_SETS)}")
-        if not (isinstance(self.temperature, int | float) and 0 <= self.temperature <= 2):
-            raise StageError(f"got temperature {self.temperature!r}; expected a number from 0 to 2")
+        if not (isinstance(self.temperature, int | float) and 0 <= self.temperature <= 1):
+            raise StageError(f"got temperature {self.temperature!r}; expected a number from 0 to 1")
         if not (type(self.samples) is int and self.samples >= 1):
             raise StageError(f"got samples {self.samples!r}; expected a whole number, 1 or more")
         if self.samples > 1 and not self.temperature:
@@ -92,8 +92,9 @@ class LLFlow:
 
     @property
     def working_bytes(self) -> int:
-        """Of a pixel of the mosaic."""
-        return 300 if self._loaded(_CPU).design.size == "small" else 700
+        """Of a pixel of the frame; a mosaic has a quarter as many cells."""
+        small = self._loaded(_CPU).design.size == "small"
+        return (200 if small else 500) * (1 if self.domain == "raw" else 4)
 
     @staticmethod
     def weight_sets() -> Mapping[str, Path]:
@@ -130,6 +131,7 @@ class LLFlow:
             flat = planes.reshape(-1, *planes.shape[-3:]).float()
             dark = shown_raw(flat, shot, read, ratio)
             clean = self._found(network, dark, place, given.seed)
+            clean = torch.where(clean.isfinite(), clean, flat.clamp(0, 1))
             if self.guard:
                 # A lamp, which the stage passes through, must not shine on its surroundings through their means.
                 clean = guarded(torch.where(flat > top, clean, flat), clean, noise, self.guard)
@@ -143,14 +145,16 @@ class LLFlow:
         tables = equalisation(in_8_bits(picture))
         off: Tensor | float = 0.0
         if shown.brightness != 1:
-            height, width = (max(STRIDE, min(length, _SMALL) // STRIDE * STRIDE) for length in picture.shape[-2:])
+            shrink = min(1.0, _SMALL / max(picture.shape[-2:]))
+            height, width = (max(STRIDE, round(shrink * length / STRIDE) * STRIDE) for length in picture.shape[-2:])
             small = F.adaptive_avg_pool2d(picture[None], (height, width))
             with torch.no_grad():
                 off = offset(network, shown_rgb(small, tables), shown.brightness)
 
         def run(picture: Tensor, place: Tensor) -> Tensor:
             dark = shown_rgb(picture[None].float(), tables)
-            return to_display(self._found(network, dark, place, shown.seed, off)[0]).to(picture.dtype)
+            result = to_display(self._found(network, dark, place, shown.seed, off)[0]).to(picture.dtype)
+            return torch.where(result.isfinite(), result, picture.clamp(0, 1))
 
         return run
 

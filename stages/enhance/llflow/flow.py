@@ -102,17 +102,17 @@ class Mixing(nn.Module):
 
     def inverse(self, z: Tensor) -> Tensor:
         """Run backwards; the matrix is inverted in double precision."""
-        return self._mixed(z, torch.linalg.inv(self.weight.double()).to(z.dtype))
+        return self._mixed(z, torch.linalg.inv(self.weight.cpu().double()).to(z))
 
     @staticmethod
     def _mixed(z: Tensor, matrix: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
-            return F.conv2d(z, matrix[:, :, None, None])
+            return torch.einsum("oc,nchw->nohw", matrix, z)  # convolutions may round to TF32
 
     @property
     def log_det(self) -> Tensor:
         """Of one pixel."""
-        found: Tensor = torch.linalg.slogdet(self.weight.double())[1].to(self.weight.dtype)
+        found: Tensor = torch.linalg.slogdet(self.weight.cpu().double())[1].to(self.weight)
         return found
 
 

@@ -1,4 +1,4 @@
-"""What the encoder sees of a dark picture: its logarithm, its equalised self, colour map and noise map.
+"""What the encoder sees of a dark picture: its logarithm, colour map and noise map.
 
 References:
     Wang et al. (2022), Low-light image enhancement with normalizing flow, section 3.2.
@@ -11,7 +11,6 @@ from torch import Tensor
 
 _DARKEST = 1e-3
 _LEAST_SUM = 1e-4
-_LEVELS = 256
 
 
 def logarithm(picture: Tensor) -> Tensor:
@@ -33,31 +32,3 @@ def noise_map(colors: Tensor) -> Tensor:
     down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]).abs()
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]).abs()
     return torch.maximum(down, across) / 2
-
-
-def equalisation(picture: Tensor) -> Tensor:
-    """Tables (c, 256) that equalise the histograms of an 8-bit picture's channels, float32 in 0..1.
-
-    The darkest level there is becomes 0; a channel of one level stays as it is.
-
-    Args:
-        picture: (c, H, W), uint8; the whole of it, not a tile.
-    """
-    return torch.stack([_table(channel) for channel in picture.flatten(1)])
-
-
-def _table(channel: Tensor) -> Tensor:
-    counts = torch.bincount(channel.long(), minlength=_LEVELS)
-    darkest = int(counts.nonzero()[0])
-    rest = channel.numel() - int(counts[darkest])
-    if rest == 0:
-        return torch.arange(_LEVELS, device=channel.device) / (_LEVELS - 1)
-    counts[: darkest + 1] = 0
-    scale = torch.tensor((_LEVELS - 1) / rest, dtype=torch.float32)
-    return (counts.cumsum(0) * scale).round().float() / (_LEVELS - 1)
-
-
-def equalised(picture: Tensor, tables: Tensor) -> Tensor:
-    """An 8-bit picture or a tile of it (..., c, h, w) through the tables (c, 256) of the whole picture."""
-    channels = torch.arange(len(tables), device=picture.device)[:, None, None]
-    return tables[channels, picture.long()]

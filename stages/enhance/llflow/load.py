@@ -63,7 +63,8 @@ def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
 
 def design_of(tensors: Mapping[str, Tensor], path: Path) -> Design:
     """Which published network has this state dict, from the shape of its first layer."""
-    width, inputs = tensors[_FIRST].shape[:2]
+    shape = tuple(tensors[_FIRST].shape)
+    width, inputs = shape[:2] if len(shape) == 4 else (0, 0)
     if width not in _WIDTHS or inputs != 12:
         raise FormatError(
             f"got {path}, an LLFlow of width {width} with {inputs} channels in; expected 32 or 64, and 12"

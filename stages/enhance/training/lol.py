@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rawpipe import FormatError
-from rawpipe.stages.enhance.llflow.inputs import equalisation, equalised
+from rawpipe.stages.enhance.equalise import equalisation, equalised
 from rawpipe.stages.enhance.training.batch import numbered
 from rawpipe.stages.enhance.training.photographs import SUFFIXES, read_picture
 

@@ -1,15 +1,19 @@
 """LLFlow behind `Enhance`, with random weights: sizes, tiles, samples, files, and what is refused."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from rawpipe import Color, FormatError, Frame, Noise, Space, StageError, bayer
+from rawpipe import Color, FormatError, Frame, Noise, Pipeline, Space, StageError, bayer
 from rawpipe._tiles import Tiling, run_tiled
+from rawpipe.colorimetry import CURVES
+from rawpipe.stages import ToneCurve
 from rawpipe.stages.enhance import Enhance, LLFlow, spread
-from rawpipe.stages.enhance.llflow.domains import in_8_bits, shown_rgb, to_linear
-from rawpipe.stages.enhance.llflow.inputs import equalisation, logarithm
+from rawpipe.stages.enhance.equalise import equalisation, in_8_bits
+from rawpipe.stages.enhance.llflow.domains import shown_rgb, to_linear
+from rawpipe.stages.enhance.llflow.inputs import logarithm
 from rawpipe.stages.enhance.llflow.load import loaded
 from rawpipe.stages.enhance.llflow.model import Design
 from rawpipe.stages.enhance.weights import Weights
@@ -18,11 +22,15 @@ CPU = torch.device("cpu")
 NOISE = Noise(torch.full((4,), 1e-4), torch.full((4,), 3e-4), torch.full((4,), 1e-4))
 
 
-def written(folder, design, **about):
-    """A file of weights that follow random pictures; samples differ, but look like pictures."""
+def written(folder, design, shaken=0.005, **about):
+    """A file of weights that follow random pictures; if shaken, no layer is the identity."""
     torch.manual_seed(0)
     net = design.build()
-    dark = logarithm(torch.rand(2, design.inputs, 64, 64))
+    with torch.no_grad():
+        for name, one in net.named_parameters():
+            if name.endswith((".4.weight", ".4.bias", ".4.logs")):
+                one.add_(shaken * torch.randn_like(one))
+    dark = logarithm(0.1 * torch.rand(2, design.inputs, 64, 64))
     net.initialise(dark, 0.5 + 0.1 * torch.randn(2, design.channels, 64, 64))
     stated = {"licence": "Apache-2.0", "research_only": False, "learned_from": "nothing", "training": {}}
     path = folder / f"{design.domain}.safetensors"
@@ -38,6 +46,12 @@ def raw(tmp_path_factory):
 @pytest.fixture(scope="module")
 def rgb(tmp_path_factory):
     return written(tmp_path_factory.mktemp("rgb"), Design("rgb"))
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory):
+    """Weights with which a brighter latent is a brighter picture."""
+    return written(tmp_path_factory.mktemp("steady"), Design("rgb"), shaken=0.0)
 
 
 def mosaic(height, width, cfa="RGGB", level=0.01):
@@ -73,14 +87,38 @@ def test_rgb_of_all_sizes_comes_back(rgb, size):
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_tiles_agree_with_the_whole(raw, rgb, temperature):
     for model, frame, exposure in (
-        (LLFlow(weights=raw, temperature=temperature, guard=0), mosaic(416, 320), 20.0),
-        (LLFlow("rgb", weights=rgb, temperature=temperature), display(240, 160), None),
+        (LLFlow(weights=raw, temperature=temperature), mosaic(640, 160), 20.0),
+        (LLFlow("rgb", weights=rgb, temperature=temperature), display(320, 96), None),
     ):
         stage = Enhance(model, exposure=exposure, _trial=False).measure(frame)
-        windows = Tiling(stage.grid * 6, 10**6, stage.halo, stage.grid)
-        whole, tiled = stage(frame).data, run_tiled(stage, frame, windows, lambda share: None).data
-        assert len(list(windows.windows(frame))) > 1
-        assert (whole - tiled).abs().max() < 1e-3 * (exposure or 1)
+        whole = stage(frame).data
+
+        def worst(halo, stage=stage, frame=frame, whole=whole):
+            windows = Tiling(stage.grid * 6, 10**6, halo, stage.grid)
+            assert len(list(windows.windows(frame))) > 1
+            return float((whole - run_tiled(stage, frame, windows, lambda share: None).data).abs().max())
+
+        assert worst(stage.halo) < 1e-4 * (exposure or 1) < worst(0)
+
+
+def test_a_replay_and_a_wish_see_the_whole_picture(rgb):
+    frame = display(96, 448)
+    frame = replace(frame, data=frame.data * torch.linspace(0.1, 1, 448))
+    linear = replace(frame, data=CURVES["srgb"].decode(frame.data), color=Color("srgb"))
+    stage = Enhance(LLFlow("rgb", weights=rgb), exposure=1.2)
+    result = Pipeline([ToneCurve(), stage])(linear)
+    torch.testing.assert_close(result.data, stage(frame).data, rtol=0, atol=1e-4)
+    assert torch.equal(Pipeline.from_history(result.history)(linear).data, result.data)
+
+
+@pytest.mark.parametrize("name", ["llflow", "mine"])
+def test_weights_given_by_their_path_are_replayed(tmp_path, raw, name):
+    path = tmp_path / "default.safetensors"
+    path.write_bytes(Path(raw).read_bytes())
+    frame = mosaic(32, 32)
+    model = "llflow" if name == "llflow" else f"llflow(weights={str(path)!r})"
+    result = Pipeline([Enhance(model, exposure=20, weights=str(path) if name == "llflow" else None)])(frame)
+    assert torch.equal(Pipeline.from_history(result.history)(frame).data, result.data)
 
 
 def test_tiles_are_equalised_like_the_whole(rgb):
@@ -133,13 +171,29 @@ def test_black_and_white_pictures(raw, rgb, value):
 
 
 @pytest.mark.parametrize("ratio", [1.2, 1.5])
-def test_a_picture_gets_as_bright_as_wished_through_its_latent(rgb, ratio):
+def test_a_picture_gets_as_bright_as_wished_through_its_latent(steady, ratio):
     frame = display(48, 64)
     own, brighter = (
-        to_linear(Enhance(LLFlow("rgb", weights=rgb), exposure=exposure)(frame).data).mean()
+        to_linear(Enhance(LLFlow("rgb", weights=steady), exposure=exposure)(frame).data).mean()
         for exposure in (None, ratio)
     )
     assert float(brighter / own) == pytest.approx(ratio, rel=0.02)
+
+
+@pytest.mark.parametrize("ratio", [20.0, 300.0])
+def test_a_wish_beyond_all_reason_gives_a_bright_picture(steady, ratio):
+    frame = display(48, 64)
+    own, modest, found = (
+        Enhance(LLFlow("rgb", weights=steady), exposure=one)(frame).data for one in (None, 1.5, ratio)
+    )
+    assert found.isfinite().all() and found.mean() > 0.95 * modest.mean() > own.mean()
+
+
+def test_the_other_space_is_refused(raw, rgb):
+    with pytest.raises(StageError, match="got RGB; .* takes MOSAIC"):
+        Enhance(LLFlow(weights=raw)).measure(display(16, 16))
+    with pytest.raises(StageError, match="got MOSAIC; .* takes RGB"):
+        Enhance(LLFlow("rgb", weights=rgb)).measure(mosaic(16, 16))
 
 
 def test_strength_blends(rgb):
@@ -199,11 +253,13 @@ def test_foreign_files_are_refused(tmp_path):
     "wrong",
     [
         {"temperature": -0.1},
+        {"temperature": 1.1},
         {"temperature": float("nan")},
         {"samples": 0, "temperature": 0.5},
         {"samples": 4},
         {"domain": "hsv"},
         {"guard": -1},
+        {"guard": float("inf")},
         {"precision": "float16"},
     ],
     ids=str,

@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rawpipe.stages.enhance.llflow.inputs import color_map, equalisation, equalised, logarithm, noise_map
+from rawpipe.stages.enhance.equalise import equalisation, equalised
+from rawpipe.stages.enhance.llflow.inputs import color_map, logarithm, noise_map
 from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
 
 SIZES = {"small": "small", "large": "default"}

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from rawpipe import StageError
+from rawpipe.stages.enhance.equalise import equalisation, equalised
 from rawpipe.stages.enhance.llflow.encoder import Conditions
 from rawpipe.stages.enhance.llflow.flow import ActNorm, Flow
-from rawpipe.stages.enhance.llflow.inputs import color_map, equalisation, equalised, logarithm, noise_map
+from rawpipe.stages.enhance.llflow.inputs import color_map, logarithm, noise_map
 from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from rawpipe import FormatError
-from rawpipe.stages.enhance.llflow.inputs import equalisation, equalised
+from rawpipe.stages.enhance.equalise import equalisation, equalised
 from rawpipe.stages.enhance.training.config import Data
 from rawpipe.stages.enhance.training.data import open_data
 from rawpipe.stages.enhance.training.lol import TABLES, TEST, Lit, LolPatches, Shots, lol_files, read_pair, read_pairs
