@@ -12,14 +12,14 @@ from rawpipe.stages.enhance.stage import Enhance
 
 
 def spread(stage: Enhance, frame: Frame, samples: int = 8) -> Tensor:
-    """Standard deviation of the result's pixels over samples of the model (..., H, W), in the unit of the result.
+    """Standard deviation of the result's pixels over samples of the model, of the result's shape and in its unit.
 
     It says how much the model's answer hangs on the photons that it draws; what all samples have wrong alike, it
     doesn't show.
 
     Args:
         stage: with a model that can draw; sample number i has the seed `stage.seed` + i.
-        frame: MOSAIC with `noise`.
+        frame: what the stage takes: MOSAIC with `noise`, or RGB.
         samples: how many, 2 or more.
 
     Raises:
@@ -28,7 +28,7 @@ def spread(stage: Enhance, frame: Frame, samples: int = 8) -> Tensor:
     drawing = getattr(stage.enhancer, "sampled", None)
     if drawing is None:
         raise StageError(
-            f"got model {stage.model!r}, which draws nothing; expected one with samples: ExposureDiffusion()"
+            f"got model {stage.model!r}, which draws nothing; expected one with samples: ExposureDiffusion() or LLFlow()"
         )
     if samples < 2:
         raise StageError(f"got {samples} samples; expected 2 or more")
