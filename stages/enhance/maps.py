@@ -27,9 +27,7 @@ def spread(stage: Enhance, frame: Frame, samples: int = 8) -> Tensor:
     """
     drawing = getattr(stage.enhancer, "sampled", None)
     if drawing is None:
-        raise StageError(
-            f"got model {stage.model!r}, which draws nothing; expected ExposureDiffusion() or LLFlow()"
-        )
+        raise StageError(f"got model {stage.model!r}, which draws nothing; expected ExposureDiffusion() or LLFlow()")
     if samples < 2:
         raise StageError(f"got {samples} samples; expected 2 or more")
     mean, squares = torch.zeros(()), torch.zeros(())
