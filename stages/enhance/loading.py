@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import pickle
 import warnings
-from collections.abc import Collection, Mapping
-from functools import cache
+from collections.abc import Callable, Collection, Mapping
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,8 @@ from rawpipe._errors import unknown
 from rawpipe.stages.enhance.weights import Weights
 
 _Network = TypeVar("_Network", bound=nn.Module)
+_Design = TypeVar("_Design")
+_Loaded = TypeVar("_Loaded")
 
 _PRECISIONS = ("float32", "bfloat16")
 
@@ -73,6 +75,30 @@ def opened(path: Path, enhancer: str) -> Weights:
     if weights.research_only:
         _warn_once(f"the weights {weights.name!r} are for research only: they learned from {weights.learned_from}")
     return weights
+
+
+def designed(weights: Weights, design: Callable[..., _Design], path: Path) -> _Design:
+    """The network's design that a file of weights names.
+
+    Raises:
+        FormatError: this rawpipe doesn't know it.
+    """
+    try:
+        return design(**weights.model)
+    except (TypeError, StageError) as error:
+        raise FormatError(f"got {path} of a model that this rawpipe doesn't know ({error}); upgrade it") from error
+
+
+def kept(read: Callable[[Path, torch.device], _Loaded], path: Path, device: torch.device) -> _Loaded:
+    """What `read` makes of a file on a device; read again only when the file has changed."""
+    status = path.stat()
+    found: _Loaded = _kept(read, path, status.st_mtime_ns, status.st_size, device)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _kept(read: Callable[[Path, torch.device], Any], path: Path, _: int, __: int, device: torch.device) -> Any:
+    return read(path, device)
 
 
 @cache

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from rawpipe import FormatError, StageError
+from rawpipe import FormatError
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
-from rawpipe.stages.enhance.loading import fitted, located, opened, published, said_of
+from rawpipe.stages.enhance.loading import designed, fitted, kept, located, opened, published, said_of
 
 NAME = "exposure_diffusion"
 _PUBLISHED_STEPS = 3
@@ -35,19 +34,13 @@ def loaded(weights: str, device: torch.device) -> Loaded:
     Raises:
         FormatError: there is no such set or file, or it isn't one for this model.
     """
-    path = located(weights, NAME)
-    status = path.stat()
-    return _loaded(path, status.st_mtime_ns, status.st_size, device)
+    return kept(_read, located(weights, NAME), device)
 
 
-@lru_cache(maxsize=4)
-def _loaded(path: Path, _: int, __: int, device: torch.device) -> Loaded:
+def _read(path: Path, device: torch.device) -> Loaded:
     if path.suffix == ".safetensors":
         weights = opened(path, NAME)
-        try:
-            design = Design(**weights.model)
-        except (TypeError, StageError) as error:
-            raise FormatError(f"got {path} of a model that this rawpipe doesn't know ({error}); upgrade it") from error
+        design = designed(weights, Design, path)
         module, said = built(design, weights.tensors, path), weights.said
         steps = int(weights.training.get("config", {}).get("process", {}).get("steps", _PUBLISHED_STEPS))
     else:
