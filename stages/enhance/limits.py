@@ -16,6 +16,7 @@ GUARD_RADIUS = _DETAIL_RADIUS + _AREA_RADIUS
 _FROM, _TO = 0.85, 0.95  # of saturation
 _SIGMAS = 4.0
 _TAILS = 3.0
+_SEEN_SIGMAS = 5.0
 
 
 def check_guard(sigmas: object) -> None:
@@ -70,6 +71,27 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
     change = planes - result
     limit = _TAILS * sigmas * (shot * result.clamp(min=0) + read.square() + row.square()).sqrt()
     return result + change - change.clamp(-limit, limit)
+
+
+def brightest_seen(shot: Tensor, read: Tensor) -> Tensor:
+    """The brightest that a model gets to see: five standard deviations above saturation.
+
+    Args:
+        shot: variance of the input per signal.
+        read: its standard deviation without light, rows included, of the same shape.
+    """
+    return 1 + _SEEN_SIGMAS * (shot + read.square()).sqrt()
+
+
+def believed(planes: Tensor, result: Tensor, noise: Noise, sigmas: float, top: Tensor) -> Tensor:
+    """`guarded`, or with 0 for `sigmas` the result as it is.
+
+    What is above `top`, the brightest that the model saw, counts as unchanged: a lamp, which the stage passes through,
+    must not shine on its surroundings through their means.
+    """
+    if not sigmas:
+        return result
+    return guarded(torch.where(planes > top, result, planes), result, noise, sigmas)
 
 
 def _laid_out(noise: Noise, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,12 +16,11 @@ from rawpipe.stages.enhance.exposure_diffusion.load import NAME, loaded
 from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
-from rawpipe.stages.enhance.limits import GUARD_RADIUS, check_guard, guarded
+from rawpipe.stages.enhance.limits import GUARD_RADIUS, believed, brightest_seen, check_guard
 from rawpipe.stages.enhance.loading import bundled, check_precision
 from rawpipe.stages.enhance.mirror import MIRROR_RADIUS, over_mirror_images
 
 _CPU = torch.device("cpu")
-_OVER = 5.0  # standard deviations above saturation that a network gets to see
 _DRAWING = 3  # steps: with one there is nothing to draw
 
 
@@ -121,7 +120,7 @@ class ExposureDiffusion:
         light = Light(shot, read)
         multipliers = schedule(given.ratio, self.passes).tolist() if given.ratio > 1 else [1.0, 1.0]
         levels = [torch.full((), level, device=shot.device) for level in multipliers]
-        top = 1 + _OVER * (shot + read.square()).sqrt()
+        top = brightest_seen(shot, read)
 
         def found(flat: Tensor, place: Tensor) -> Tensor:
             dim = flat.clamp(0, 1) if design.clipped else torch.minimum(flat, top)
@@ -138,9 +137,7 @@ class ExposureDiffusion:
         def run(planes: Tensor, place: Tensor) -> Tensor:
             flat = planes.reshape(-1, *planes.shape[-3:]).float()
             clean = (over_mirror_images(found) if self.mirrored else found)(flat, place)
-            if self.guard:
-                # A lamp, which the stage passes through, must not shine on its surroundings through their means.
-                clean = guarded(torch.where(flat > top, clean, flat), clean, noise, self.guard)
+            clean = believed(flat, clean, noise, self.guard, top)
             return clean.to(planes.dtype).reshape(planes.shape)
 
         return run

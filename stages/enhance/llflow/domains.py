@@ -12,12 +12,11 @@ from torch import Tensor
 
 from rawpipe.colorimetry import CURVES
 from rawpipe.stages.enhance.equalise import equalised, in_8_bits
+from rawpipe.stages.enhance.limits import brightest_seen
 from rawpipe.stages.enhance.llflow.inputs import logarithm
 
 _CURVE = CURVES["srgb"]
 _FAR = 300.0  # the ratio that counts as 1
-OVER = 5.0
-"""Standard deviations above saturation that the network gets to see."""
 
 
 def shown_raw(planes: Tensor, shot: Tensor, read: Tensor, ratio: Tensor) -> Tensor:
@@ -33,8 +32,7 @@ def shown_raw(planes: Tensor, shot: Tensor, read: Tensor, ratio: Tensor) -> Tens
         read: their deviation without light, rows included, of the same shape.
         ratio: by which they were made brighter, (n, 1, 1, 1) or a scalar.
     """
-    top = 1 + OVER * (shot + read.square()).sqrt()
-    seen = torch.minimum(planes, top)
+    seen = torch.minimum(planes, brightest_seen(shot, read))
     deviation = (shot * seen.clamp(min=0) + read.square()).sqrt()
     level = (ratio.log() / math.log(_FAR)).to(planes).expand(len(planes), 1, *planes.shape[-2:])
     return torch.cat([logarithm(seen), seen, deviation, level], 1)

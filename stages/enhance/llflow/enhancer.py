@@ -14,9 +14,9 @@ from rawpipe import FormatError, Space, StageError, bayer
 from rawpipe.stages.enhance.draws import normal
 from rawpipe.stages.enhance.enhancer import Given, Run, Shown
 from rawpipe.stages.enhance.equalise import equalisation, in_8_bits
-from rawpipe.stages.enhance.limits import GUARD_RADIUS, check_guard, guarded
+from rawpipe.stages.enhance.limits import GUARD_RADIUS, believed, brightest_seen, check_guard
 from rawpipe.stages.enhance.llflow.brightness import offset
-from rawpipe.stages.enhance.llflow.domains import OVER, shown_raw, shown_rgb, to_display, to_linear
+from rawpipe.stages.enhance.llflow.domains import shown_raw, shown_rgb, to_display, to_linear
 from rawpipe.stages.enhance.llflow.flow import STRIDE
 from rawpipe.stages.enhance.llflow.load import NAME, Loaded, loaded
 from rawpipe.stages.enhance.llflow.model import Network
@@ -125,16 +125,14 @@ class LLFlow:
         shot = noise.shot.float()[:, None, None]
         read = (noise.read**2 + noise.row**2).sqrt().float()[:, None, None]
         ratio = torch.tensor(given.ratio, device=shot.device)
-        top = 1 + OVER * (shot + read.square()).sqrt()
+        top = brightest_seen(shot, read)
 
         def run(planes: Tensor, place: Tensor) -> Tensor:
             flat = planes.reshape(-1, *planes.shape[-3:]).float()
             dark = shown_raw(flat, shot, read, ratio)
             clean = self._found(network, dark, place, given.seed)
             clean = torch.where(clean.isfinite(), clean, flat.clamp(0, 1))
-            if self.guard:
-                # A lamp, which the stage passes through, must not shine on its surroundings through their means.
-                clean = guarded(torch.where(flat > top, clean, flat), clean, noise, self.guard)
+            clean = believed(flat, clean, noise, self.guard, top)
             return clean.to(planes.dtype).reshape(planes.shape)
 
         return run
