@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from rawpipe.stages.enhance.llflow.domains import to_display, to_linear
+from rawpipe.stages.enhance.llflow.encoder import Conditions
 from rawpipe.stages.enhance.llflow.model import Network
 
 _NUDGE = 1.25  # by which the likeliest picture is made brighter to see where its latent goes
@@ -14,15 +15,10 @@ _FARTHEST = 64.0  # in such nudges
 _HALVINGS = 14
 
 
-def direction(network: Network, dark: Tensor) -> Tensor:
-    """The mean way (1, 64 c, 1, 1) that the latent of the likeliest picture goes as the picture gets brighter.
-
-    Args:
-        network: the model.
-        dark: its inputs (1, inputs, h, w); h and w multiples of 8.
-    """
-    light = to_linear(network.estimate(dark))
-    own, brighter = (network(dark, to_display(gain * light)).latent for gain in (1.0, _NUDGE))
+def direction(network: Network, conditions: Conditions) -> Tensor:
+    """The mean way (1, 64 c, 1, 1) that the latent of the likeliest picture goes as the picture gets brighter."""
+    light = to_linear(network.decode(network.design.mean(conditions.colors), conditions).value)
+    own, brighter = (network.encode(to_display(gain * light), conditions).value for gain in (1.0, _NUDGE))
     found: Tensor = (brighter - own).mean((0, 2, 3), keepdim=True)
     return found
 
@@ -37,20 +33,19 @@ def offset(network: Network, dark: Tensor, ratio: float) -> Tensor:
         dark: its inputs for a small version of the picture (1, inputs, h, w); h and w multiples of 8.
         ratio: above 0.
     """
-    way = direction(network, dark)
     conditions = network.conditions(dark)
-    mean = network.design.mean(conditions.colors)
+    way, mean = direction(network, conditions), network.design.mean(conditions.colors)
 
     def brightness(far: float) -> float:
         return float(to_linear(network.decode(mean + far * way, conditions).value).mean())
 
-    return way * _crossing(brightness, ratio * brightness(0.0))
+    return way * _crossing(brightness, ratio)
 
 
-def _crossing(value: Callable[[float], float], wanted: float) -> float:
-    """Where a function takes a value: by steps that double as long as it goes there, then by bisection."""
+def _crossing(value: Callable[[float], float], ratio: float) -> float:
+    """Where a function has `ratio` times its value at 0: steps double as long as it goes there, then bisection."""
     level = value(0.0)
-    sign = 1.0 if wanted >= level else -1.0
+    wanted, sign = ratio * level, 1.0 if ratio >= 1 else -1.0
     near, far = 0.0, sign
     while abs(far) <= _FARTHEST:
         found = value(far)

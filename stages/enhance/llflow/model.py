@@ -105,9 +105,13 @@ class Network(nn.Module):
 
     def forward(self, dark: Tensor, picture: Tensor) -> Encoded:
         """The latent of a picture (n, c, h, w) beside a dark one."""
-        levels, colors = self.conditions(dark)
-        latent, log_det = self.flowUpsamplerNet(picture, levels)
-        return Encoded(latent, log_det, colors)
+        conditions = self.conditions(dark)
+        return Encoded(*self.encode(picture, conditions), conditions.colors)
+
+    def encode(self, picture: Tensor, conditions: Conditions) -> Mapped:
+        """The latent of a picture, and the logarithm of this direction's determinant."""
+        found: Mapped = self.flowUpsamplerNet(picture, conditions.levels)
+        return found
 
     def decode(self, latent: Tensor, conditions: Conditions) -> Mapped:
         """The picture of a latent, not clipped, and the logarithm of this direction's determinant."""
