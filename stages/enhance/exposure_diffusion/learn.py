@@ -21,6 +21,7 @@ from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Design, 
 from rawpipe.stages.enhance.exposure_diffusion.process import Draw, expose, mean_field, next_state, sampled
 from rawpipe.stages.enhance.training.batch import Batch
 from rawpipe.stages.enhance.training.config import Config
+from rawpipe.stages.enhance.training.data import Opened
 from rawpipe.stages.enhance.training.look import developed, in_a_row
 from rawpipe.stages.enhance.training.loop import Judged
 
@@ -61,7 +62,7 @@ class Process:
 TABLES: Mapping[str, type] = {"model": Design, "process": Process}
 
 
-def recipe(config: Config, held_out: Mapping[str, Batch]) -> Exposing:
+def recipe(config: Config, opened: Opened) -> Exposing:
     """How the model of a configuration learns; one that pools over all it sees notes the size that it learns on.
 
     Raises:
@@ -73,7 +74,7 @@ def recipe(config: Config, held_out: Mapping[str, Batch]) -> Exposing:
     process: Process = config.own["process"]
     if design.pools and design.window is None:
         design = replace(design, window=config.data.side)
-    return Exposing(design, process, dict(held_out))
+    return Exposing(design, process, opened.held_out)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from rawpipe.stages.enhance.llflow.inputs import color_map, logarithm
 from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
 from rawpipe.stages.enhance.training.batch import Batch
 from rawpipe.stages.enhance.training.config import Config
+from rawpipe.stages.enhance.training.data import Opened
 from rawpipe.stages.enhance.training.lol import Lit
 from rawpipe.stages.enhance.training.look import developed, in_a_row
 from rawpipe.stages.enhance.training.loop import Judged
@@ -60,7 +61,7 @@ class Objective:
 TABLES: Mapping[str, type] = {"model": Design, "objective": Objective}
 
 
-def recipe(config: Config, held_out: Mapping[str, Batch | Lit]) -> Flowing:
+def recipe(config: Config, opened: Opened) -> Flowing:
     """How the model of a configuration learns.
 
     Raises:
@@ -74,7 +75,7 @@ def recipe(config: Config, held_out: Mapping[str, Batch | Lit]) -> Flowing:
             f"got domain {design.domain!r} to learn from {source}; expected {domain!r}: set model.domain, or name "
             "other data"
         )
-    return Flowing(design, config.own["objective"], dict(held_out))
+    return Flowing(design, config.own["objective"], opened.batches[0], opened.held_out)
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,21 @@ class Flowing:
     Args:
         design: the network.
         objective: what is learned.
-        held_out: batches to validate on, by name; the normalisations follow the first one at the start.
+        first: the batch that the normalisations follow at the start.
+        held_out: batches to validate on, by name.
     """
 
     design: Design
     objective: Objective
+    first: Batch | Lit
     held_out: dict[str, Batch | Lit] = field(default_factory=dict)
 
     calls = ("estimate",)
 
     def build(self) -> nn.Module:
-        """The network, its normalisations fitted to what was held out."""
+        """The network, its normalisations fitted to the first batch."""
         network = self.design.build()
-        network.initialise(*pair(next(iter(self.held_out.values()))))
+        network.initialise(*pair(self.first))
         return network
 
     def loss(self, network: Any, batch: Batch | Lit, index: int) -> Tensor:

@@ -36,6 +36,7 @@ class Data:
         dead_leaves: how many drawn textures of 512x512 to add.
         least: sides that a picture has to have, in pixels; smaller ones are passed over.
         hold_out: every n-th picture of the folders is kept for validation.
+        validate: folders laid out as those of `lol` to validate on, instead of every n-th pair.
         side: height and width of a patch, a multiple of 16: packed pixels, or with `lol` pixels of RGB.
         batch: pictures in a batch.
         ratios: least and greatest exposure ratio, 1 or more.
@@ -57,6 +58,7 @@ class Data:
     dead_leaves: int = 0
     least: int = 192
     hold_out: int = 25
+    validate: tuple[Path, ...] = ()
     side: int = 64
     batch: int = 8
     ratios: tuple[float, float] = (1.0, 300.0)
@@ -75,6 +77,8 @@ class Data:
                 f"got {', '.join(named)}; expected lol alone, which is display-referred, or the others: set those you "
                 "don't want to [], false or 0"
             )
+        if self.validate and not self.lol:
+            raise StageError("got folders to validate on without lol; expected both, or hold_out: every n-th picture")
         if self.side < 16 or self.side % 16:
             raise StageError(f"got side {self.side}; expected a multiple of 16")
         taken = self.side if self.lol else 2 * self.side

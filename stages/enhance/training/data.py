@@ -24,6 +24,7 @@ _TEXTURE = 512  # side of a drawn texture
 _RATIOS = (4, 20, 100, 300)  # of validation
 _PATCHES, _SIDE, _SEED = 6, 96, 0  # of validation
 _MOST = 24  # pairs of lol to validate on
+_WIDE, _GRID = 256, 16  # sides of theirs, where they have folders of their own
 
 
 class Opened(NamedTuple):
@@ -46,7 +47,7 @@ def open_data(data: Data) -> Opened:
     Raises:
         FormatError: a folder isn't there, or holds no picture that can be used.
     """
-    for folder in (folder for name in SOURCES for folder in getattr(data, name)):
+    for folder in (folder for name in (*SOURCES, "validate") for folder in getattr(data, name)):
         if not folder.is_dir():
             raise FormatError(f"got {folder} to learn from, which is no folder; name one in [data], or with --data")
     if data.lol:
@@ -82,14 +83,18 @@ def _one_of(hashes: Sequence[str]) -> str:
 
 def _lol(data: Data) -> Opened:
     pairs = [shots for folder in data.lol for shots in read_pairs(folder, data.least)]
-    learned = [shots for i, shots in enumerate(pairs) if i % data.hold_out]
+    if data.validate:
+        learned, held = pairs, [shots for folder in data.validate for shots in read_pairs(folder, data.least)]
+        side = min(_WIDE, *(length for shots in held for length in shots.low.shape[1:])) // _GRID * _GRID
+    else:
+        learned, held = [shots for i, shots in enumerate(pairs) if i % data.hold_out], pairs[:: data.hold_out]
+        side = data.side
     if not learned:
         raise FormatError(f"got {len(pairs)} pair to learn from and to validate on; expected at least two")
-    held = pairs[:: data.hold_out]
     batches = LolPatches(learned, data.batch, data.side, data.seed)
     some = held[:: -(-len(held) // _MOST)]
     hashes = [batches.sha256, LolPatches(held, data.batch, data.side).sha256]
-    return Opened(batches, {"lol": middles(some, data.side)}, _one_of(hashes))
+    return Opened(batches, {"lol": middles(some, side)}, _one_of(hashes))
 
 
 def _pictures(data: Data) -> tuple[Photographs, Photographs] | None:

@@ -24,7 +24,7 @@ WEIGHTS = "weights.safetensors"
 
 MODELS = {name: f"rawpipe.stages.enhance.{name}.learn" for name in ("exposure_diffusion", "llflow")}
 """Where each model says how it learns: in `TABLES`, a dataclass for each of its own tables of a configuration, and in
-`recipe(config, held_out)`, whose `design` the weights repeat. Its own configurations lie in `recipes` beside."""
+`recipe(config, opened)`, whose `design` the weights repeat. Its own configurations lie in `recipes` beside."""
 
 
 def configured(model: str, config: str | Path, changes: Sequence[str] = (), folders: Sequence[Path] = ()) -> Config:
@@ -91,7 +91,7 @@ def run(
     _check(folder, config.data.scikit_image)
     start, digest = _start(model, config.training.start)
     opened = open_data(config.data)
-    recipe: Any = import_module(MODELS[model]).recipe(config, opened.held_out)
+    recipe: Any = import_module(MODELS[model]).recipe(config, opened)
     identity = config.identity(model, opened.sha256, digest)
     tensors = train(
         recipe, opened.batches, config.training, folder, identity, start, progress=progress, validated=validated

@@ -11,6 +11,7 @@ from rawpipe.stages.enhance.llflow.learn import TABLES, Flowing, Objective, pair
 from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
 from rawpipe.stages.enhance.training.batch import Synthetic
 from rawpipe.stages.enhance.training.config import Config, Data, Stated, Training
+from rawpipe.stages.enhance.training.data import Opened
 from rawpipe.stages.enhance.training.lol import Lit
 from rawpipe.stages.enhance.training.loop import Settings, train
 from rawpipe.stages.enhance.training.photographs import Photographs, dead_leaves
@@ -23,7 +24,7 @@ def batches():
 
 
 def flowing(batches, **objective):
-    return Flowing(Design("raw"), Objective(**objective), {"x20": batches[10**6]})
+    return Flowing(Design("raw"), Objective(**objective), batches[0], {"x20": batches[10**6]})
 
 
 @pytest.mark.parametrize("true_colors", [0.0, 1.0])
@@ -89,7 +90,7 @@ def test_of_a_lit_pair_the_logarithm_and_the_equalised_picture_are_shown(lit):
 
 def test_lit_pairs_are_judged_as_they_are_and_with_the_brightness_of_the_truth(lit):
     torch.manual_seed(0)
-    rgb = Flowing(Design("rgb"), Objective(), {"lol": lit})
+    rgb = Flowing(Design("rgb"), Objective(), lit, {"lol": lit})
     network = rgb.build()
     with torch.no_grad():
         judged = rgb.judge(network, torch.device("cpu"))
@@ -106,7 +107,16 @@ def test_a_network_learns_from_data_of_its_domain_alone(tmp_path):
         own = {"model": Design(domain), "objective": Objective()}
         config = Config(own, data, Training(1), Stated("a", "b", "c"))
         with pytest.raises(StageError, match=f"got domain '{domain}' to learn from .*; expected '(rgb|raw)': set"):
-            recipe(config, {})
+            recipe(config, Opened([], {}, ""))
+
+
+def test_the_normalisations_follow_the_first_batch_that_is_learned(batches):
+    networks = []
+    for first, kept in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(0)
+        networks.append(Flowing(Design("raw"), Objective(), batches[first], {"x20": batches[kept]}).build())
+    own, other, another = ([value for key, value in n.state_dict().items() if "actnorm" in key] for n in networks)
+    assert own and all(map(torch.equal, own, other)) and not any(map(torch.equal, own, another))
 
 
 def test_what_the_network_is_shown():

@@ -94,6 +94,7 @@ def test_a_patch_of_rgb_takes_as_many_pixels_as_it_has(tmp_path: Path) -> None:
         ("data.hold_out=1", r"got hold_out 1; expected 2 or more"),
         ("data.photographs=[]", r"\[data\]: got nothing to learn from"),
         ("data.lol=['lol']", r"got photographs, lol; expected lol alone, which is display-referred, or the others"),
+        ("data.validate=['lol']", r"got folders to validate on without lol; expected both, or hold_out"),
         ("data.skew=0", r"got skew 0"),
         ("training.steps=0", r"\[training\]: got steps 0; expected 1 or more"),
         ("training.workers=-1", r"got workers -1; expected 0 or more"),

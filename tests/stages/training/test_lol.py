@@ -174,6 +174,20 @@ def test_every_nth_pair_is_held_out_and_validated_on_in_the_middle(root: Path) -
         open_data(data)
 
 
+def test_pairs_of_folders_of_their_own_are_validated_on_in_larger_parts(root: Path, tmp_path: Path) -> None:
+    for kind in ("low", "high"):
+        write(tmp_path / "others" / kind / "9.png", bright(9, (40, 48)))
+    data = Data(lol=(root,), validate=(tmp_path / "others",), least=16, side=16, batch=2)
+    opened = open_data(data)
+    assert isinstance(opened.batches, LolPatches) and len(opened.batches.pairs) == 6
+    assert torch.equal(
+        opened.held_out["lol"].high[0], read_pair(lol_files(tmp_path / "others")[0]).part(4, 8, 32, 32).high
+    )
+    assert opened.sha256 != open_data(Data(lol=(root,), least=16, side=16, batch=2)).sha256
+    with pytest.raises(FormatError, match="nowhere to learn from"):
+        open_data(Data(lol=(root,), validate=(tmp_path / "nowhere",), least=16, side=16))
+
+
 def test_the_hash_is_of_all_pictures_and_tables(root: Path) -> None:
     data = Data(lol=(root,), least=16, side=16, hold_out=3)
     hashes = {open_data(data).sha256, open_data(data).sha256}
