@@ -99,19 +99,17 @@ def mirror(data: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor
         flat = data.reshape(1, -1, height, width)
         padded: Tensor = F.pad(flat, (left, right, top, bottom), mode="reflect")
         return padded.reshape(*data.shape[:-2], *padded.shape[-2:])
-    rows = reflected(-top, height + bottom, height, data)
-    columns = reflected(-left, width + right, width, data)
-    return data[..., rows[:, None], columns]
+    return extended(extended(data, top, bottom, -2), left, right, -1)
 
 
-def reflected(start: int, stop: int, length: int, like: Tensor) -> Tensor:
-    """Indices start..stop-1 folded into 0..length-1 by reflection without repeating the ends, on the device of `like`.
-
-    Works on any length from 1 up, however far the indices lie outside.
-    """
+def extended(data: Tensor, before: int, behind: int, dim: int) -> Tensor:
+    """Padded along one dimension by reflection without repeating the edge, however short it is."""
+    if before == behind == 0:
+        return data
+    length = data.shape[dim]
     period = max(2 * (length - 1), 1)
-    index = torch.arange(start, stop, device=like.device) % period
-    return torch.minimum(index, period - index)
+    index = torch.arange(-before, length + behind, device=data.device) % period
+    return data.index_select(dim, torch.minimum(index, period - index))
 
 
 def pack(data: Tensor, cfa: str, ring: int = 0) -> Tensor:

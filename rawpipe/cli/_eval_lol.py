@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from typing import TYPE_CHECKING
 
 from rawpipe._errors import PipelineError
+from rawpipe.cli._model import chosen
 from rawpipe.cli._say import progress_bar
 
 if TYPE_CHECKING:
@@ -45,17 +45,12 @@ def scored(options: argparse.Namespace) -> DisplayTable:
 
 
 def _method(options: argparse.Namespace) -> DisplayMethod:
-    from rawpipe import Space, _registry
+    from rawpipe import Space
     from rawpipe.stages.enhance.evaluation.display_methods import DISPLAY_METHODS, enhanced
 
     if options.model in UNLEARNED:
         return DISPLAY_METHODS[options.model]
-    kind = _registry.load(options.model, _registry.ENHANCERS)
-    known = inspect.signature(kind).parameters
-    if options.weights is not None and "weights" not in known:
-        raise PipelineError(f"got --weights for {options.model}, which has no such parameter; leave it out")
-    given = {"weights": options.weights, "domain": "rgb"}
-    model = kind(**{name: value for name, value in given.items() if name in known and value is not None})
+    model = chosen(options.model, {"weights": options.weights}, {"domain": "rgb"})
     if getattr(model, "takes", None) is not Space.RGB:
         raise PipelineError(
             f"got model {options.model}, which works on RAW; expected one for display-referred RGB: {DEFAULT}, or "

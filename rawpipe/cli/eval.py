@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rawpipe._errors import FormatError, PipelineError
 from rawpipe.cli import _eval_lol
 from rawpipe.cli._eval_lol import LOL
 from rawpipe.cli._folder import make_folder
+from rawpipe.cli._model import chosen
 from rawpipe.cli._say import one_line_warnings, progress_bar
 from rawpipe.cli.develop import device_of
 
@@ -146,20 +146,8 @@ def _enhanced(options: argparse.Namespace) -> Method:
     noise = options.camera if options.profile is None else CameraProfile.read(options.profile)
     if options.model == _NONE:
         return Enhanced(None, _NONE, noise, options.device)
-    return Enhanced(_model(options), options.model, noise, options.device)
-
-
-def _model(options: argparse.Namespace) -> Any:
-    """The enhancer of that name, with the options that it has."""
-    from rawpipe import _registry
-
-    kind = _registry.load(options.model, _registry.ENHANCERS)
-    known = inspect.signature(kind).parameters
-    given = {name: value for name in ("steps", "weights") if (value := getattr(options, name)) is not None}
-    for name in given:
-        if name not in known:
-            raise PipelineError(f"got --{name} for {options.model}, which has no such parameter; leave it out")
-    return kind(**given)
+    model = chosen(options.model, {"steps": options.steps, "weights": options.weights}, {})
+    return Enhanced(model, options.model, noise, options.device)
 
 
 def _published(options: argparse.Namespace) -> Method:

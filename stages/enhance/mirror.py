@@ -37,8 +37,7 @@ def _turned(planes: Tensor, axes: tuple[int, ...]) -> Tensor:
     """
     mosaic = F.pixel_shuffle(planes, 2)
     for axis in axes:
-        index = bayer.reflected(-1, mosaic.shape[axis] + 1, mosaic.shape[axis], mosaic)
-        mosaic = mosaic.index_select(axis, index).flip(axis)
+        mosaic = bayer.extended(mosaic, 1, 1, axis).flip(axis)
     return F.pixel_unshuffle(mosaic, 2)
 
 

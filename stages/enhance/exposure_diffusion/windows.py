@@ -43,12 +43,12 @@ class Network:
         """Run."""
         height, width = channels.shape[-2:]
         if self.side is None:
-            padded = _mirrored(_mirrored(channels, 0, -height % self.grid, -2), 0, -width % self.grid, -1)
+            padded = bayer.extended(bayer.extended(channels, 0, -height % self.grid, -2), 0, -width % self.grid, -1)
             return self._run(padded)[..., :height, :width]
         margin, step = self.side // 8, self.grid
         down, across = (-(-length // step) for length in (height, width))
-        padded = _mirrored(channels, margin, down * step - height + margin, -2)
-        padded = _mirrored(padded, margin, across * step - width + margin, -1)
+        padded = bayer.extended(channels, margin, down * step - height + margin, -2)
+        padded = bayer.extended(padded, margin, across * step - width + margin, -1)
         windows = padded.unfold(2, self.side, step).unfold(3, self.side, step)  # (n, c, down, across, side, side)
         batch = windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, channels.shape[1], self.side, self.side)
         middle = slice(margin, margin + step)
@@ -61,11 +61,3 @@ class Network:
         with torch.autocast(channels.device.type, torch.bfloat16, enabled=self.mixed):
             output: Tensor = self.module(laid_out)
         return output.float()
-
-
-def _mirrored(planes: Tensor, before: int, behind: int, dim: int) -> Tensor:
-    """Padded along one dimension by reflection without repeating the edge, however short it is."""
-    if before == behind == 0:
-        return planes
-    length = planes.shape[dim]
-    return planes.index_select(dim, bayer.reflected(-before, length + behind, length, planes))

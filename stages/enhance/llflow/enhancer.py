@@ -167,8 +167,8 @@ class LLFlow:
             off: added to the mean of the latent.
         """
         height, width = dark.shape[-2:]
-        rows, columns = (bayer.reflected(0, length + -length % STRIDE, length, dark) for length in (height, width))
-        padded = dark[..., rows[:, None], columns].contiguous(memory_format=torch.channels_last)
+        padded = bayer.extended(bayer.extended(dark, 0, -height % STRIDE, -2), 0, -width % STRIDE, -1)
+        padded = padded.contiguous(memory_format=torch.channels_last)
         with torch.autocast(dark.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             conditions = network.conditions(padded)
             mean = network.design.mean(conditions.colors) + off
