@@ -38,7 +38,8 @@ class Enhance:
         model: name of a registered enhancer, with parameters if need be: "exposure_diffusion(steps=1)"; or an
             `Enhancer`.
         exposure: the ratio from 1 to 300 by which the frame gets brighter; "auto" finds it in the frame; None = what
-            the model is for: "auto" for exposure_diffusion, 1 for classical.
+            the model is for: "auto" for exposure_diffusion, 1 for classical. On RGB, where the model finds its own
+            brightness: how many times as bright as that, below 1 too.
         strength: from 0, the picture as it was, to 1, the model's.
         seed: of random draws, where a model makes any.
         weights: name of a set, or a path; None = the model's own. A history has hash, name, licence and training data
@@ -75,10 +76,11 @@ class Enhance:
             raise StageError(f"got strength {self.strength!r}; expected a number from 0 to 1")
         exposure = self.exposure
         if exposure is not None and exposure != "auto":
-            if not isinstance(exposure, int | float) or isinstance(exposure, bool) or not 1 <= exposure <= MOST:
+            least = 1 / MOST if self.takes is Space.RGB else 1.0
+            if not isinstance(exposure, int | float) or isinstance(exposure, bool) or not least <= exposure <= MOST:
                 raise StageError(
-                    f"got exposure {exposure!r}; expected the ratio, from 1 to {MOST:g}, by which the frame is too "
-                    'dark, or "auto"; Exposure() darkens, and brightens further'
+                    f"got exposure {exposure!r}; expected the ratio, from {least:.2g} to {MOST:g}, by which the frame "
+                    'is too dark, or "auto"; Exposure() darkens, and brightens further'
                 )
             object.__setattr__(self, "exposure", float(exposure))
         if type(self.seed) is not int:

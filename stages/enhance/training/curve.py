@@ -59,25 +59,27 @@ def _write(folder: Path, rows: Sequence[Sequence[str]]) -> None:
         temporary.write_text(svg(steps, lines), encoding="utf-8")
 
 
-def svg(steps: Sequence[float], lines: Mapping[str, Sequence[float]], label: str = "PSNR, dB") -> str:
-    """A picture of figures over steps."""
+def svg(
+    steps: Sequence[float], lines: Mapping[str, Sequence[float]], label: str = "PSNR, dB", across: str = "steps"
+) -> str:
+    """A picture of figures over steps, or over what else `across` says."""
     values = [value for line in lines.values() for value in line if math.isfinite(value)]
     low, high = math.floor(min(values, default=0.0)), math.ceil(max(values, default=1.0))
-    high, far = max(high, low + 1), max(steps, default=1.0)
+    high, near, far = max(high, low + 1), min([0.0, *steps]), max(steps, default=1.0)
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
 
     def x(step: float) -> float:
-        return _LEFT + (right - _LEFT) * step / far
+        return _LEFT + (right - _LEFT) * (step - near) / (far - near)
 
     def y(value: float) -> float:
         return bottom - (bottom - _TOP) * (value - low) / (high - low)
 
-    parts = [_text(_LEFT, 18, label), _text(right, _HEIGHT - 8, "steps", "end")]
+    parts = [_text(_LEFT, 18, label), _text(right, _HEIGHT - 8, across, "end")]
     for i in range(6):
-        value, step = low + (high - low) * i / 5, far * i / 5
+        value, step = (first + (last - first) * i / 5 for first, last in ((low, high), (near, far)))
         parts.append(f'<path d="M{_LEFT},{y(value):.1f}H{right}" stroke="#ddd"/>')
         parts.append(_text(_LEFT - 6, y(value) + 4, f"{value:.4g}", "end"))
-        parts.append(_text(x(step), bottom + 18, f"{step:.0f}", "middle"))
+        parts.append(_text(x(step), bottom + 18, f"{step:.4g}" if near else f"{step:.0f}", "middle"))
     free = float(_HEIGHT)
     for (name, line), color in sorted(
         zip(lines.items(), cycle(_COLORS), strict=False), key=lambda one: list(one[0][1][-1:])

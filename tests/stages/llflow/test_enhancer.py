@@ -170,7 +170,7 @@ def test_black_and_white_pictures(raw, rgb, value):
     assert Enhance(LLFlow(weights=raw), exposure=20)(bayered).data.isfinite().all()
 
 
-@pytest.mark.parametrize("ratio", [1.2, 1.5])
+@pytest.mark.parametrize("ratio", [0.8, 1.2, 1.5])
 def test_a_picture_gets_as_bright_as_wished_through_its_latent(steady, ratio):
     frame = display(48, 64)
     own, brighter = (
@@ -229,9 +229,9 @@ def test_a_published_checkpoint_loads_by_its_keys(tmp_path, size):
     assert all(torch.equal(value, found.module.state_dict()[key]) for key, value in net.state_dict().items())
 
 
-def test_weights_that_do_not_come_along_are_missed():
-    with pytest.raises(FormatError, match="got weights 'lol', but none come with llflow yet; name a file"):
-        Enhance(LLFlow("rgb"))(display(16, 16))
+def test_a_set_that_does_not_come_along_is_named():
+    with pytest.raises(FormatError, match="'large'.*, or the path of a file"):
+        Enhance(LLFlow("rgb", weights="large"))(display(16, 16))
 
 
 def test_foreign_files_are_refused(tmp_path):
