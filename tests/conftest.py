@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -30,6 +32,16 @@ def golden() -> Path:
     if not path.is_dir():
         pytest.skip("needs the folder of reference outputs: set RAWPIPE_GOLDEN to it")
     return path
+
+
+@pytest.fixture(scope="session")
+def golden_weights(golden: Path) -> ModuleType:
+    """What makes the reference networks' weights out of their keys and shapes, a function for each model."""
+    spec = importlib.util.spec_from_file_location("weights", golden / "tools" / "weights.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Datasets:

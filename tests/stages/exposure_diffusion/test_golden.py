@@ -1,6 +1,5 @@
 """The mathematics against reference outputs; see the README beside them. Skipped where they are absent."""
 
-import importlib.util
 import json
 import zlib
 
@@ -27,11 +26,8 @@ S = 15583.0
 
 
 @pytest.fixture(scope="module")
-def weights(golden):
-    spec = importlib.util.spec_from_file_location("weights", golden / "tools" / "weights.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.exposurediffusion
+def weights(golden_weights):
+    return golden_weights.exposurediffusion
 
 
 @pytest.fixture(scope="module")

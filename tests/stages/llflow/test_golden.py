@@ -1,6 +1,5 @@
 """The mathematics against reference outputs; see the README beside them. Skipped where they are absent."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -17,11 +16,8 @@ PIXELS = 64 * 64
 
 
 @pytest.fixture(scope="module")
-def weights(golden):
-    spec = importlib.util.spec_from_file_location("weights", golden / "tools" / "weights.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.llflow
+def weights(golden_weights):
+    return golden_weights.llflow
 
 
 @pytest.fixture(scope="module")
