@@ -1,4 +1,4 @@
-"""Folders that results go to, checked before the work and not behind it."""
+"""Files and folders that are named, checked before the work and not behind it."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def make_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise FormatError(f"the folder {folder} can't be written to: {error.strerror}") from error
+
+
+def check_there(*paths: Path | None) -> None:
+    """Refuse names of files and folders that aren't there, before anything slow is imported; None is passed over.
+
+    Raises:
+        FormatError: one isn't, or can't be looked at.
+    """
+    for path in paths:
+        try:
+            if path is not None:
+                path.stat()
+        except OSError as error:
+            raise FormatError(f"{path} can't be read: {error.strerror}") from error

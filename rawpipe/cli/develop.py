@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rawpipe._errors import FormatError, PipelineError, RawpipeError
+from rawpipe.cli._folder import check_there
+from rawpipe.cli._overlap import overlapped
 from rawpipe.cli._say import one_line_warnings, progress_bar
-from rawpipe.io.container import raw_files
+from rawpipe.io.container import check_container, raw_files
 
 if TYPE_CHECKING:
     from rawpipe import Pipeline
@@ -46,45 +50,71 @@ def run(options: argparse.Namespace) -> int:
     to = options.to or ("dng" if options.output.suffix.lower() == ".dng" else "tiff")
     files = _files(options.inputs)
     targets = _targets(files, options.output, TARGETS[to])
-    pipeline = _pipeline(to, options)
-    _check_kind(options, pipeline, targets[0])
-    matrix = _matrix(options.matrix)
-    device_of(options.device)
+    check_there(options.recipe)
+    refused = _refused(files)
     failed = 0
-    with one_line_warnings(options.quiet), progress_bar(len(files), "developing", "file", options.quiet) as bar:
-        for source, target in zip(files, targets, strict=True):
-            try:
-                _develop(source, target, to, pipeline, matrix, options)
-            except Exception as error:  # whatever one file brings about, the others go on
+    with (
+        one_line_warnings(options.quiet),
+        progress_bar(len(files), "developing", "file", options.quiet) as bar,
+        closing(refused or _developed(files, targets, to, options)) as outcomes,
+    ):
+        for source, target, error in zip(files, targets, outcomes, strict=True):
+            if error is not None:
                 failed += 1
                 text = " ".join(str(error).split())
                 text = text if isinstance(error, RawpipeError) else f"{type(error).__name__}: {text}"
                 bar.write(f"error: {text if source.name in text else f'{source}: {text}'}", file=sys.stderr)
-            else:
-                if not options.quiet:
-                    bar.write(str(target), file=sys.stdout)
+            elif not options.quiet:
+                bar.write(str(target), file=sys.stdout)
             bar.update()
     if failed and len(files) > 1:
         print(f"{len(files) - failed} of {len(files)} files developed, {failed} failed", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _develop(
-    source: Path, target: Path, to: str, pipeline: Pipeline, matrix: object, options: argparse.Namespace
-) -> None:
+def _refused(files: list[Path]) -> Generator[BaseException | None, None, None] | None:
+    """Why each file can't be read, where none can, found without torch; None as soon as one may be."""
+    errors = []
+    for file in files:
+        try:
+            check_container(file)
+        except FormatError as error:
+            errors.append(error)
+        else:
+            return None
+    return (error for error in errors)
+
+
+def _developed(
+    files: list[Path], targets: list[Path], to: str, options: argparse.Namespace
+) -> Generator[BaseException | None, None, None]:
+    """What became of each file, in order, the next read and the one before it written meanwhile."""
     from rawpipe import Frame
 
-    frame = Frame.read(source, matrix=matrix, device=options.device)
-    if frame.cfa is None and options.recipe is None:
-        pipeline = _pipeline(to, options, demosaiced=True)
-    if frame.shot.color is None and (target.suffix.lower() == ".dng" or "color_transform" in pipeline.names):
-        raise FormatError(
-            f"{source} has no color matrix; give --matrix and nine numbers, or --matrix generic for plausible colors"
-        )
-    with progress_bar(1, source.name, "%", options.quiet) as bar:
-        result = pipeline.run(frame, progress=lambda done, name: bar.update(max(0.0, done * 0.7 - bar.n)))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        result.write(target, progress=lambda done: bar.update(max(0.0, 0.7 + done * 0.3 - bar.n)))
+    pipeline = _pipeline(to, options)
+    _check_kind(options, pipeline, targets[0])
+    matrix = _matrix(options.matrix)
+    device_of(options.device)
+
+    def read(names: tuple[Path, Path]) -> Frame:
+        return Frame.read(names[0], matrix=matrix, device=options.device)
+
+    def work(names: tuple[Path, Path], frame: Frame) -> Frame:
+        source, target = names
+        stages = _pipeline(to, options, demosaiced=True) if frame.cfa is None and options.recipe is None else pipeline
+        if frame.shot.color is None and (target.suffix.lower() == ".dng" or "color_transform" in stages.names):
+            raise FormatError(
+                f"{source} has no color matrix; give --matrix and nine numbers, or --matrix generic for plausible "
+                "colors"
+            )
+        with progress_bar(1, source.name, "%", options.quiet) as bar:
+            return stages.run(frame, progress=lambda done, name: bar.update(max(0.0, done - bar.n)))
+
+    def write(names: tuple[Path, Path], result: Frame, progress: Callable[[float], None]) -> None:
+        names[1].parent.mkdir(parents=True, exist_ok=True)
+        result.write(names[1], progress=progress)
+
+    yield from overlapped(zip(files, targets, strict=True), read, work, write)
 
 
 def _files(inputs: list[Path]) -> list[Path]:

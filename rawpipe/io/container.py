@@ -67,6 +67,17 @@ def mapped(path: Path) -> Iterator[memoryview]:
         raise FormatError(f"{path} can't be read: {error.strerror}") from error
 
 
+def check_container(path: Path) -> None:
+    """Refuse a file that is no RAW container, or isn't whole, without a decoder.
+
+    Raises:
+        FormatError: why not.
+    """
+    with mapped(path) as data:
+        if identify(path, data) == "tiff":
+            tree_of(path, data)
+
+
 def identify(path: Path, data: memoryview) -> str:
     """The container: "tiff", "cr3", "raf", "mrw", "crw" ...
 
