@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rawpipe._errors import FormatError, ProfileError
-from rawpipe.cli._folder import make_folder
+from rawpipe.cli._folder import check_there, make_folder
 from rawpipe.cli._say import one_line_warnings, progress_bar
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Look at the captures, measure, and write the profile; bad captures are named, and the others go on."""
+    check_there(*options.captures)
     _check_targets(options)
     with one_line_warnings(options.quiet):
         if options.blind:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rawpipe._errors import FormatError, PipelineError
 from rawpipe.cli import _eval_lol
 from rawpipe.cli._eval_lol import LOL
-from rawpipe.cli._folder import make_folder
+from rawpipe.cli._folder import check_there, make_folder
 from rawpipe.cli._model import chosen
 from rawpipe.cli._say import one_line_warnings, progress_bar
 from rawpipe.cli.develop import device_of
@@ -112,6 +112,7 @@ def _check(options: argparse.Namespace) -> None:
         _eval_lol.check(options)
     else:
         _check_raw(options)
+    check_there(options.folder, options.profile, options.listed)
     if options.output is not None:
         if options.output.is_dir():
             raise FormatError(f"got the folder {options.output}; expected the name of a file in it")

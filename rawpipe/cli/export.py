@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from rawpipe._errors import FormatError
+from rawpipe.cli._folder import check_there
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +27,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the file, and name what in it not to trust."""
-    from rawpipe import CameraProfile
-    from rawpipe.calibration.export import doubts, write_export
-
     if options.output.suffix.lower() != ".json":
         raise FormatError(f"got {options.output}; expected the name of a file that ends in .json")
     names = {"maker": options.maker, "model": options.model}
     if options.to != "darktable" and any(names.values()):
         raise FormatError(f"got --maker or --model with --to {options.to}; expected them with --to darktable only")
+    check_there(options.profile)
+    from rawpipe import CameraProfile
+    from rawpipe.calibration.export import doubts, write_export
+
     profile = CameraProfile.read(options.profile)
     write_export(profile, options.to, options.output, **(names if options.to == "darktable" else {}))
     if not options.quiet:

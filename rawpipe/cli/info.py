@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rawpipe._errors import FormatError
 from rawpipe.cli._say import one_line_warnings
+from rawpipe.io.container import check_container
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     if options.weights:
         _print_weights()
         return 0
+    check_container(options.file)  # a bad file is refused before torch is waited for
     from rawpipe import Frame
 
     with one_line_warnings(options.quiet):

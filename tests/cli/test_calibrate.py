@@ -187,13 +187,13 @@ def test_mixed_cameras_and_sizes_are_left_out_by_name(camera: Camera, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["{}/none", "-o", "{}/p.json"], "doesn't exist"),
+        (["{}/none", "-o", "{}/p.json"], "No such file"),
         (["{}/shots", "-o", "{}/p.txt"], "ends in .json"),
         (["{}/shots", "-o", "{}"], "ends in .json"),
         (["{}/shots", "-o", "{}/p.json", "--report", "{}/r.pdf"], "ends in .html"),
         (["{}/shots", "-o", "{}/p.json", "--serial", "9"], "got serial number 9; the captures say none"),
         (["{}/shots", "-o", "{}/p.json", "--blind", "--report", "{}/r.html"], "expected one of them"),
-        (["{}/none", "-o", "{}/p.json", "--blind"], "doesn't exist"),
+        (["{}/none", "-o", "{}/p.json", "--blind"], "No such file"),
     ],
 )
 def test_bad_options_are_refused_before_the_work(
