@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TARGETS = {"dng": ".dng", "linear-dng": ".dng", "tiff": ".tif"}
 _TIFF = (".tif", ".tiff")
+_COMPRESSIONS = ("none", "zstd", "zlib")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", type=Path, help="a TOML recipe to run instead of the default stages")
     parser.add_argument("--until", metavar="STAGE", help="stop behind this stage")
     parser.add_argument("--matrix", help='color matrix for files without one: "generic", or nine numbers with commas')
+    parser.add_argument("--compression", choices=_COMPRESSIONS, help="of TIFFs, without loss; default none")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...; default cpu")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no warnings, no file names")
 
@@ -112,7 +114,7 @@ def _developed(
 
     def write(names: tuple[Path, Path], result: Frame, progress: Callable[[float], None]) -> None:
         names[1].parent.mkdir(parents=True, exist_ok=True)
-        result.write(names[1], progress=progress)
+        result.write(names[1], compression=options.compression, progress=progress)
 
     yield from overlapped(zip(files, targets, strict=True), read, work, write)
 
@@ -171,6 +173,10 @@ def _check_kind(options: argparse.Namespace, pipeline: Pipeline, target: Path) -
     held = {"dng": Space.SENSOR | Space.MOSAIC, "linear-dng": Space.CAMERA}.get(
         options.to or "", Space.SENSOR | Space.MOSAIC | Space.CAMERA
     )
+    if options.compression is not None and target.suffix.lower() == ".dng":
+        raise FormatError(
+            f"got --compression {options.compression} for {target.name}; leave it out: a DNG is lossless JPEG"
+        )
     gives = pipeline.gives
     if target.suffix.lower() == ".dng" and gives is not None and not gives & held:
         raise FormatError(

@@ -9,10 +9,8 @@ References: DNG specification 1.7.1; ITU-T T.81 process 14 (lossless JPEG).
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 
@@ -45,6 +43,7 @@ from rawpipe.io.ifd import (
     rationals,
     write_tree,
 )
+from rawpipe.io.parallel import encoded
 from rawpipe.io.preview import render
 
 _THUMBNAIL, _PREVIEW = 256, 1024
@@ -107,7 +106,7 @@ def write_dng(
         """Encode, and fill in what is known only after the last tile."""
         nonlocal step
         digest = hashlib.md5(usedforsecurity=False)
-        yield from _tiles(encoder, digest.update, progress)
+        yield from encoded(_compressed, _rows(encoder, digest.update, progress))
         step = _step(encoder, color, exposure, opcodes)
         root.add(Tag(50781, BYTE, digest.digest()), xmp(frame, step))
 
@@ -125,22 +124,21 @@ def write_dng(
     return step
 
 
-def _tiles(
+def _rows(
     encoder: Encoder, seen: Callable[[bytes], None], progress: Callable[[float], None] | None
-) -> Iterator[bytes]:
-    """Lossless JPEG tiles, row by row, or one strip."""
+) -> Iterator[list[Pixels]]:
+    """The stored image, one row of tiles after the other, or in one strip."""
     height, width = encoder.layout.size
     alone = in_one_strip(encoder)
     step, columns = (height, 1) if alone else (TILE, -(-width // TILE))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, height, step):
-            rows = encoder.rows(start, min(start + step, height))
-            seen(rows.tobytes())
-            if not alone:
-                rows = _padded(_padded(rows, TILE, 0), columns * TILE, 1)
-            yield from pool.map(_compressed, np.split(rows, columns, axis=1))
-            if progress is not None:
-                progress(min(start + step, height) / height)
+    for start in range(0, height, step):
+        rows = encoder.rows(start, min(start + step, height))
+        seen(rows.tobytes())
+        if not alone:
+            rows = _padded(_padded(rows, TILE, 0), columns * TILE, 1)
+        yield np.split(rows, columns, axis=1)
+        if progress is not None:
+            progress(min(start + step, height) / height)
 
 
 def _padded(pixels: Pixels, length: int, axis: int) -> Pixels:
@@ -155,10 +153,10 @@ def _compressed(tile: Pixels) -> bytes:
     """Lossless JPEG with predictor 1, which every reader knows; a mosaic's columns alternate between two components."""
     if tile.ndim == 2 and tile.shape[1] % 2 == 0:
         tile = tile.reshape(tile.shape[0], -1, 2)
-    encoded = imagecodecs.jpeg8_encode(
+    jpeg = imagecodecs.jpeg8_encode(
         np.ascontiguousarray(tile), lossless=True, predictor=1, bitspersample=16, colorspace=0, outcolorspace=0
     )
-    return bytes(encoded)
+    return bytes(jpeg)
 
 
 def _step(encoder: Encoder, color: CameraColor, exposure: float, lost_opcodes: list[int]) -> Step:

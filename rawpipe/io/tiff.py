@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from typing import Any
 
@@ -20,9 +18,10 @@ from rawpipe.io.describe import SOFTWARE, camera_tags, exif_directory, xmp
 from rawpipe.io.dng_encode import FULL, quantized
 from rawpipe.io.icc import icc_profile
 from rawpipe.io.ifd import EXIF_IFD, GPS_IFD, SHORT, Directory, Tag, attach
+from rawpipe.io.parallel import CORES, encoded
 
 DTYPES = ("uint16", "float32")
-COMPRESSIONS = ("zlib", "zstd", "none")
+COMPRESSIONS = ("none", "zstd", "zlib")
 _STRIP_ROWS = 64
 _CLASSIC = 2**32 - 2**25  # room for metadata below the 4 GB of a classic TIFF
 
@@ -32,7 +31,7 @@ def write_tiff(
     path: str | PathLike[str],
     *,
     dtype: str = "uint16",
-    compression: str = "zlib",
+    compression: str = "none",
     progress: Callable[[float], None] | None = None,
 ) -> Step:
     """Write a TIFF through a temporary file: RGB with its ICC profile, other spaces as plain linear samples.
@@ -41,7 +40,8 @@ def write_tiff(
         frame: what to write; RGB should have a transfer curve for 16 bits, see `ToneCurve`.
         path: the file.
         dtype: "uint16", 0..1 scaled to 0..65535 and clipped (a SENSOR frame: its counts); "float32", as it is.
-        compression: "zlib", which everything reads; "zstd", smaller and faster, which few read; "none".
+        compression: "none", which everything reads at once; "zstd", as small as zlib and far faster, which few programs
+            read; "zlib", slow, which nearly all read.
         progress: called with the share that is written (0 to 1).
 
     Returns:
@@ -104,14 +104,16 @@ class _Strips:
         self.below = self.above = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        step = _STRIP_ROWS * (os.cpu_count() or 1)
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, self.frame.height, step):
-                stop = min(start + step, self.frame.height)
-                strips = [self.samples(at, min(at + _STRIP_ROWS, stop)) for at in range(start, stop, _STRIP_ROWS)]
-                yield from pool.map(self.encoded, strips)
-                if self.progress is not None:
-                    self.progress(stop / self.frame.height)
+        return encoded(self.encoded, self.batches())
+
+    def batches(self) -> Iterator[list[np.ndarray[Any, Any]]]:
+        """Strips, as many at a time as there are cores."""
+        height, step = self.frame.height, _STRIP_ROWS * CORES
+        for start in range(0, height, step):
+            stop = min(start + step, height)
+            yield [self.samples(at, min(at + _STRIP_ROWS, stop)) for at in range(start, stop, _STRIP_ROWS)]
+            if self.progress is not None:
+                self.progress(stop / height)
 
     def samples(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         """Rows as they are stored, (n, W) or (n, W, 3)."""

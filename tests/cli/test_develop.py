@@ -12,6 +12,7 @@ import torch
 
 from rawpipe import Frame, NoiseModel, Space
 from rawpipe.cli import main
+from rawpipe.io.tiff import COMPRESSIONS
 from rawpipe.testing import synthetic_frame
 
 
@@ -111,6 +112,14 @@ def test_a_model_can_clean_the_mosaic(tmp_path: Path, to: str):
         assert Frame.read(name).shot.noise_profile and not Frame.read(plain).shot.noise_profile
 
 
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_the_compression_of_tiffs_can_be_chosen(shots: Path, tmp_path: Path, compression: str):
+    command = ["develop", str(shots / "0.dng"), "-o", str(tmp_path / "x.tif"), "-q"]
+    assert main([*command, "--compression", compression]) == 0
+    with tifffile.TiffFile(tmp_path / "x.tif") as file:
+        assert file.pages[0].compression == {"none": 1, "zstd": 50000, "zlib": 8}[compression]
+
+
 def test_a_linear_dng_is_developed_from_where_it_stands(shots: Path, tmp_path: Path):
     assert main(["develop", str(shots / "0.dng"), "-o", str(tmp_path / "l.dng"), "--to", "linear-dng", "-q"]) == 0
     assert main(["develop", str(tmp_path / "l.dng"), "-o", str(tmp_path / "x.tif"), "-q"]) == 0
@@ -130,6 +139,7 @@ def test_a_linear_dng_is_developed_from_where_it_stands(shots: Path, tmp_path: P
         (["--ev", "bright"], "number of stops"),
         (["--device", "warp:9"], "can't use"),
         (["--to", "dng"], "expected names of one kind"),
+        (["-o", "x.dng", "--compression", "zlib"], "leave it out"),
         (["--to", "linear-dng"], "expected names of one kind"),
     ],
 )

@@ -14,6 +14,7 @@ from rawpipe import Color, FormatError, Frame, Pipeline, Space
 from rawpipe.colorimetry import CURVES, RGB_SPACES, adaptation, xyz
 from rawpipe.io.icc import icc_profile
 from rawpipe.io.ifd import EXIF_IFD, read_tree
+from rawpipe.io.tiff import COMPRESSIONS
 from rawpipe.stages import BlackLevel, ColorTransform, Demosaic, ToneCurve, WhiteBalance
 from rawpipe.testing import synthetic_frame
 
@@ -24,7 +25,7 @@ def rgb(height: int = 150, width: int = 170, **options) -> Frame:
     return synthetic_frame(Space.RGB, height, width, **options)
 
 
-@pytest.mark.parametrize("compression", ["zlib", "zstd", "none"])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("size", [(1, 1), (63, 5), (64, 33), (150, 171)])
 def test_sixteen_bits_come_back_rounded_and_clipped(tmp_path: Path, compression: str, size: tuple[int, int]):
     frame = rgb(*size)
@@ -35,7 +36,7 @@ def test_sixteen_bits_come_back_rounded_and_clipped(tmp_path: Path, compression:
     assert step.parameters["clipped_above"] == (expected > 65535.5).sum()
 
 
-@pytest.mark.parametrize("compression", ["zlib", "zstd", "none"])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_float_comes_back_bit_for_bit_with_what_is_below_zero_and_above_one(tmp_path: Path, compression: str):
     frame = rgb()
     frame.write(tmp_path / "x.tiff", dtype="float32", compression=compression)
@@ -131,3 +132,10 @@ def test_the_three_colorants_add_up_to_the_connection_spaces_white():
         total += np.frombuffer(profile[at + 8 : at + 20], ">i4") / 65536
     assert np.allclose(total, PCS, atol=3 / 65536)
     assert not math.isnan(total.sum())
+
+
+def test_a_16_bit_tiff_is_uncompressed_unless_asked(tmp_path: Path):
+    for compression, code in ((None, 1), ("none", 1), ("zstd", 50000), ("zlib", 8)):
+        rgb().write(tmp_path / "x.tif", compression=compression)
+        with tifffile.TiffFile(tmp_path / "x.tif") as file:
+            assert file.pages[0].compression == code
