@@ -39,7 +39,7 @@ class CameraColor:
         calibration1: reference camera to this camera under illuminant 1, (3, 3).
         calibration2: the same under illuminant 2.
         analog_balance: gains that the camera applied before it digitised, (3).
-        source: where the numbers come from: "dng", "libraw", "user" or "generic".
+        source: where the numbers come from: "dng", "libraw", "flashraw", "user" or "generic".
     """
 
     color1: Tensor

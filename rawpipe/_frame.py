@@ -139,6 +139,7 @@ class Frame:
         path: str | PathLike[str],
         *,
         area: str = "active",
+        reader: str = "rawpy",
         matrix: object = None,
         device: torch.device | str = "cpu",
         shape: tuple[int, int] | None = None,
@@ -149,7 +150,8 @@ class Frame:
         """Read a camera file, a DNG, or with `shape`, `dtype` and `cfa` a headless dump. See `rawpipe.io.raw.read`."""
         from rawpipe.io.raw import read
 
-        return read(path, area=area, matrix=matrix, device=device, shape=shape, dtype=dtype, cfa=cfa, **dump)
+        options: dict[str, Any] = {"shape": shape, "dtype": dtype, "cfa": cfa}
+        return read(path, area=area, reader=reader, matrix=matrix, device=device, **options, **dump)
 
     @classmethod
     def from_array(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TARGETS = {"dng": ".dng", "linear-dng": ".dng", "tiff": ".tif"}
 _TIFF = (".tif", ".tiff")
 _COMPRESSIONS = ("none", "zstd", "zlib")
+_READERS = ("rawpy", "flashraw")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", type=Path, help="a TOML recipe to run instead of the default stages")
     parser.add_argument("--until", metavar="STAGE", help="stop behind this stage")
     parser.add_argument("--matrix", help='color matrix for files without one: "generic", or nine numbers with commas')
+    parser.add_argument(
+        "--reader", choices=_READERS, default="rawpy", help="who decodes; default rawpy, which is LibRaw"
+    )
     parser.add_argument("--compression", choices=_COMPRESSIONS, help="of TIFFs, without loss; default none")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...; default cpu")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no warnings, no file names")
@@ -99,7 +103,7 @@ def _developed(
     device_of(options.device)
 
     def read(names: tuple[Path, Path]) -> Frame:
-        return Frame.read(names[0], matrix=matrix, device=options.device)
+        return Frame.read(names[0], reader=options.reader, matrix=matrix, device=options.device)
 
     def work(names: tuple[Path, Path], frame: Frame) -> Frame:
         source, target = names
