@@ -9,13 +9,19 @@ from typing import Any
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options: there are none."""
+    """Declare the options."""
+    parser.add_argument("--names", action="store_true", help="only names and where they come from, at once")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a table: name, spaces, parameters, where it comes from."""
     from rawpipe._registry import installed, load, provider
 
+    if options.names:  # all else is in the stages themselves, which import torch
+        width = max(map(len, installed()))
+        for name in installed():
+            print(f"{name:{width}}  {provider(name)}")
+        return 0
     rows = []
     for name in installed():
         try:

@@ -25,6 +25,7 @@ sys.exit(status)
     [
         (0, ["--help"], ""),
         (0, ["--version"], ""),
+        (0, ["stages", "--names"], ""),
         *((0, [command, "--help"], "") for command in COMMANDS),
         (2, ["nonsense"], "invalid choice"),
         (2, ["develop"], "arguments are required"),

@@ -43,6 +43,8 @@ def test_stages_lists_every_stage_with_its_spaces(capsys):
     said = capsys.readouterr().out
     assert all(f"\n{name} " in "\n" + said for name in installed())
     assert "MOSAIC -> CAMERA" in said
+    assert main(["stages", "--names"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(installed())
 
 
 def test_the_demo_writes_all_it_names_and_finds_the_colours_again(tmp_path: Path, capsys):
