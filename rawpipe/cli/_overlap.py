@@ -1,9 +1,11 @@
-"""Many files, none waited for: while one is worked on, the next is read and the one before it is written."""
+"""Many files, none waited for: while one is worked on, the next ones are read and the one before it is written."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import islice
 from threading import Event
 from typing import TypeVar
 
@@ -19,18 +21,20 @@ def overlapped(
     read: Callable[[Item], Taken],
     work: Callable[[Item, Taken], Made],
     write: Callable[[Item, Made, Callable[[float], None]], object],
+    ahead: int = 1,
 ) -> Generator[BaseException | None, None, None]:
     """What became of every item, in order: None, or the exception that ended it while the others go on.
 
-    `read` and `write` run in a thread each, `work` in the caller's, where Ctrl-C arrives. Three items at most are in
-    memory: one read ahead, one worked on, one being written. Closing the generator stops a write at its next report,
-    and returns when both threads have ended.
+    `work` runs in the caller's thread, where Ctrl-C arrives. `ahead` + 2 items at most are in memory: those read ahead,
+    one worked on, one being written. Closing the generator stops a write at its next report, and returns when all
+    threads have ended.
 
     Args:
         items: what to work on.
         read: gives what `work` takes.
         work: gives what `write` takes.
         write: its last argument is a `progress` to call with the share written, which raises `Cancelled` to stop it.
+        ahead: how many items are read at a time, each in a thread, 1 or more.
     """
     stopped = Event()
 
@@ -38,18 +42,19 @@ def overlapped(
         if stopped.is_set():
             raise Cancelled("the write was cancelled; nothing was left behind")
 
-    def ahead() -> tuple[Item, Future[Taken]] | None:
-        return next(((item, reader.submit(read, item)) for item in waiting), None)
+    def read_on() -> None:
+        coming.extend((item, reader.submit(read, item)) for item in islice(waiting, ahead - len(coming)))
 
     waiting = iter(items)
-    reader, writer = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "write")
+    coming: deque[tuple[Item, Future[Taken]]] = deque()
+    reader, writer = ThreadPoolExecutor(ahead, "read"), ThreadPoolExecutor(1, "write")
     before: Future[object] | None = None
     try:
-        coming = ahead()
-        while coming is not None:
-            item, reading = coming
+        read_on()
+        while coming:
+            item, reading = coming.popleft()
             wait([reading])
-            coming = ahead()
+            read_on()
             now: Future[object]
             try:
                 made = work(item, reading.result())

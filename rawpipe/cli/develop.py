@@ -15,6 +15,7 @@ from rawpipe.cli._folder import check_there
 from rawpipe.cli._overlap import overlapped
 from rawpipe.cli._say import one_line_warnings, progress_bar
 from rawpipe.io.container import check_container, raw_files
+from rawpipe.io.parallel import CORES
 
 if TYPE_CHECKING:
     from rawpipe import Pipeline
@@ -23,6 +24,7 @@ TARGETS = {"dng": ".dng", "linear-dng": ".dng", "tiff": ".tif"}
 _TIFF = (".tif", ".tiff")
 _COMPRESSIONS = ("none", "zstd", "zlib")
 _READERS = ("rawpy", "flashraw")
+_MOST_AHEAD = 4  # files: LibRaw decodes each on one core, and every one is a frame in memory
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +96,7 @@ def _refused(files: list[Path]) -> Generator[BaseException | None, None, None] |
 def _developed(
     files: list[Path], targets: list[Path], to: str, options: argparse.Namespace
 ) -> Generator[BaseException | None, None, None]:
-    """What became of each file, in order, the next read and the one before it written meanwhile."""
+    """What became of each file, in order, the next ones read and the one before it written meanwhile."""
     from rawpipe import Frame
 
     pipeline = _pipeline(to, options)
@@ -120,7 +122,8 @@ def _developed(
         names[1].parent.mkdir(parents=True, exist_ok=True)
         result.write(names[1], compression=options.compression, progress=progress)
 
-    yield from overlapped(zip(files, targets, strict=True), read, work, write)
+    ahead = max(1, min(CORES // 2, _MOST_AHEAD))
+    yield from overlapped(zip(files, targets, strict=True), read, work, write, ahead)
 
 
 def _files(inputs: list[Path]) -> list[Path]:

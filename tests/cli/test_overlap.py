@@ -42,7 +42,8 @@ def test_a_folder_gives_the_same_bytes_as_its_files_one_by_one(shots: Path, tmp_
     assert all(path.read_bytes() == (tmp_path / "one" / path.name).read_bytes() for path in results)
 
 
-def test_outcomes_come_in_order_whatever_fails_where():
+@pytest.mark.parametrize("ahead", [1, 3, 20])
+def test_outcomes_come_in_order_whatever_fails_where(ahead: int):
     def fails(stage: str, item: str) -> None:
         time.sleep(0.01 * (item[-1] == stage[0]))
         if item.startswith(stage):
@@ -54,6 +55,7 @@ def test_outcomes_come_in_order_whatever_fails_where():
         read=lambda item: fails("read", item),
         work=lambda item, taken: fails("work", item),
         write=lambda item, made, progress: fails("write", item),
+        ahead=ahead,
     )
     assert [str(error) if error else None for error in outcomes] == [
         None if item.startswith("fine") else item for item in items
@@ -78,7 +80,8 @@ def test_the_next_file_is_read_and_the_one_before_written_meanwhile():
     assert list(overlapped(range(3), read, work, write)) == [None] * 3
 
 
-def test_three_items_at_most_are_in_memory():
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_two_items_more_than_are_read_ahead_are_in_memory_at_most(ahead: int):
     lock, alive, most = threading.Lock(), 0, 0
 
     def count(change: int) -> None:
@@ -91,8 +94,9 @@ def test_three_items_at_most_are_in_memory():
         time.sleep(0.01)
         count(-1)
 
-    assert list(overlapped(range(12), lambda item: count(1), lambda item, taken: None, write)) == [None] * 12
-    assert most == 3
+    outcomes = overlapped(range(12), lambda item: count(1), lambda item, taken: None, write, ahead)
+    assert list(outcomes) == [None] * 12
+    assert most == ahead + 2
 
 
 def test_closing_stops_a_write_and_waits_for_it():
