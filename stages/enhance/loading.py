@@ -22,17 +22,36 @@ _Network = TypeVar("_Network", bound=nn.Module)
 _Design = TypeVar("_Design")
 _Loaded = TypeVar("_Loaded")
 
-_PRECISIONS = ("float32", "bfloat16")
+_AUTO = "auto"
+_PRECISIONS = (_AUTO, "float32", "bfloat16")
 
 
 def check_precision(precision: str) -> None:
     """Refuse what networks can't compute in.
 
     Raises:
-        StageError: it isn't "float32" or "bfloat16".
+        StageError: it isn't "auto", "float32" or "bfloat16".
     """
     if precision not in _PRECISIONS:
-        raise StageError(f"got precision {precision!r}; expected {' or '.join(_PRECISIONS)}")
+        raise StageError(f"got precision {precision!r}; expected {', '.join(_PRECISIONS[:-1])} or {_PRECISIONS[-1]}")
+
+
+def in_half(precision: str, device: torch.device) -> bool:
+    """Whether networks compute in bfloat16: if told to, or with "auto" where the device has instructions for it."""
+    if precision == _AUTO:
+        return _HAVE_HALF[device.type]() if device.type in _HAVE_HALF else False
+    return precision == "bfloat16"
+
+
+def _cpu_has_half() -> bool:
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(check is not None and check() for check in checks)
+
+
+_HAVE_HALF: Mapping[str, Callable[[], bool]] = {
+    "cpu": cache(_cpu_has_half),
+    "cuda": cache(lambda: torch.cuda.is_bf16_supported(including_emulation=False)),
+}
 
 
 @cache
@@ -56,8 +75,6 @@ def located(weights: str, enhancer: str) -> Path:
         return path
     if path.is_dir():
         raise FormatError(f"got weights {path}, a folder; name the .safetensors file in it")
-    if not path.suffix and not sets:
-        raise FormatError(f"got weights {weights!r}, but none come with {enhancer} yet; name a file of your own")
     if not path.suffix:
         raise FormatError(unknown("set of weights", weights, sets) + ", or the path of a file")
     raise FormatError(f"got weights {path}; there is no such file")

@@ -17,7 +17,7 @@ from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, believed, brightest_seen, check_guard
-from rawpipe.stages.enhance.loading import bundled, check_precision
+from rawpipe.stages.enhance.loading import bundled, check_precision, in_half
 from rawpipe.stages.enhance.mirror import MIRROR_RADIUS, over_mirror_images
 
 _CPU = torch.device("cpu")
@@ -36,7 +36,8 @@ class ExposureDiffusion:
         photons: "mean", as many as expected, or "drawn", Poisson numbers from the seed and the pixel's place.
         guard: standard deviations of noise by which the model may change the mean of 9x9 cells; a fourth as many for
             65x65 cells, three times as many for a single pixel; 0 = no guard.
-        precision: of the network: "float32" or "bfloat16".
+        precision: of the network: "float32", "bfloat16", or "auto": the latter where the device has instructions
+            for it.
         mirrored: whether to take the mean over the picture and its mirror images, at four times the cost; not with
             drawn photons.
 
@@ -52,7 +53,7 @@ class ExposureDiffusion:
     weights: str = "default"
     photons: str = "mean"
     guard: float = 4.0
-    precision: str = "float32"
+    precision: str = "auto"
     mirrored: bool = False
 
     exposure = "auto"
@@ -108,7 +109,7 @@ class ExposureDiffusion:
         return replace(self, photons="drawn", mirrored=False, steps=max(self.passes, _DRAWING))
 
     def _network(self, device: torch.device) -> Network:
-        return Network(loaded(self.weights, device), self.precision == "bfloat16")
+        return Network(loaded(self.weights, device), in_half(self.precision, device))
 
     def prepared(self, given: Given) -> Run:
         """The network on the noise's device, ready for this ratio."""

@@ -20,7 +20,7 @@ from rawpipe.stages.enhance.llflow.domains import shown_raw, shown_rgb, to_displ
 from rawpipe.stages.enhance.llflow.flow import STRIDE
 from rawpipe.stages.enhance.llflow.load import NAME, Loaded, loaded
 from rawpipe.stages.enhance.llflow.model import Network
-from rawpipe.stages.enhance.loading import bundled, check_precision
+from rawpipe.stages.enhance.loading import bundled, check_precision, in_half
 
 _CPU = torch.device("cpu")
 _SETS = {"raw": "default", "rgb": "lol"}
@@ -42,7 +42,8 @@ class LLFlow:
             the domain's own set.
         guard: standard deviations of noise by which the model may change the mean of 9x9 cells; a fourth as many for
             65x65 cells, three times as many for a single pixel; 0 = no guard.
-        precision: of the networks: "float32" or "bfloat16"; the flow itself stays in float32.
+        precision: of the networks: "float32"; "bfloat16", with which tiles agree to 0.003 only; or "auto": the latter
+            where the device has instructions for it. The flow itself stays in float32.
 
     Raises:
         StageError: a parameter is out of range.
@@ -169,7 +170,7 @@ class LLFlow:
         height, width = dark.shape[-2:]
         padded = bayer.extended(bayer.extended(dark, 0, -height % STRIDE, -2), 0, -width % STRIDE, -1)
         padded = padded.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(dark.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with torch.autocast(dark.device.type, torch.bfloat16, enabled=in_half(self.precision, dark.device)):
             conditions = network.conditions(padded)
             mean = network.design.mean(conditions.colors) + off
             if not self.temperature:

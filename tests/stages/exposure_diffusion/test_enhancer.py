@@ -12,7 +12,7 @@ import torch
 
 from rawpipe import Frame, Noise, NoiseModel, Pipeline, PipelineError, Space, StageError, bayer
 from rawpipe.stages import BlackLevel, Demosaic, Enhance, NoiseCalibration, WhiteBalance
-from rawpipe.stages.enhance import ExposureDiffusion, change, spread
+from rawpipe.stages.enhance import ExposureDiffusion, change, loading, spread
 from rawpipe.stages.enhance.brightness import auto_ratio
 from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.weights import Weights
@@ -237,13 +237,26 @@ def test_behind_white_balance_the_result_is_the_same(scene: Scene, weights: str)
 
 def test_compiled_and_in_lower_precision_the_result_is_close(scene: Scene, weights: str) -> None:
     frame = scene(96, 64)
-    stage = Enhance(ExposureDiffusion(weights=weights), exposure=30)
+    stage = Enhance(ExposureDiffusion(weights=weights, precision="float32"), exposure=30)
     plain = Pipeline([stage])(frame).data
     compiled = Pipeline([stage]).compile(backend="eager")(frame).data
     torch.testing.assert_close(compiled, plain, atol=1e-5, rtol=0)
     low = Pipeline([replace(stage, model=ExposureDiffusion(weights=weights, precision="bfloat16"))])(frame).data
     torch.testing.assert_close(low, plain, atol=0.03, rtol=0)
     assert low.dtype == torch.float32 and not torch.equal(low, plain)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_precision_is_that_of_the_machine_unless_it_is_named(
+    scene: Scene, weights: str, able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_HAVE_HALF", {"cpu": lambda: able})
+    frame = scene(64, 64)
+    auto, low, full = (
+        Enhance(ExposureDiffusion(weights=weights, precision=one), exposure=30)(frame).data
+        for one in ("auto", "bfloat16", "float32")
+    )
+    assert torch.equal(auto, low) is able and torch.equal(auto, full) is not able
 
 
 @pytest.mark.parametrize(
