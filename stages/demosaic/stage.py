@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from rawpipe import Frame, Space, StageError
+from rawpipe import Frame, Space, StageError, kernels
 from rawpipe._errors import unknown
 from rawpipe.stages.demosaic.bilinear import bilinear
 from rawpipe.stages.demosaic.malvar2004 import malvar2004
@@ -85,7 +85,10 @@ class Demosaic:
         cfa, data = str(frame.cfa), frame.data
         if frame.height < 2 or frame.width < 2:
             raise StageError(f"got {frame.height}x{frame.width} pixels; expected at least one 2x2 Bayer cell")
-        planes = METHODS[self.method](data, cfa) if self.backend == "torch" else reference(data, cfa, self.method)
+        if self.backend == "torch":
+            planes = kernels.demosaic(self.method, data, cfa, METHODS[self.method])
+        else:
+            planes = reference(data, cfa, self.method)
         noise = frame.noise
         if noise is not None:
             signal = frame.neutral * frame.wb

@@ -1,0 +1,399 @@
+"""Rows of pixels, as Numba compiles them: load, change site by site, demosaic, change plane by plane, store.
+
+A thread takes a band of rows and keeps a ring of the last mosaic rows in its cache, each split into its even and its
+odd columns, so that every neighbour of a site stands at a constant distance and LLVM makes vectors of all loops.
+Demosaicing does the operations of the torch reference in their order, so the bits are the same; no flag here lets the
+compiler drop NaN or infinity, and only changes of pixels by themselves may be contracted to fused multiply-adds.
+
+All compiled code that calls other compiled code stands in this file: Numba's cache looks at one file's date.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+AFFINE, CLIP, MATRIX, CURVE, TABLE = range(5)
+NONE, BILINEAR, MALVAR = range(3)
+PARAMETERS = 17
+"""Numbers that an operation has room for."""
+
+_EDGE = 2  # mirrored pairs of columns on either side of a row in the ring
+_RING = 8  # rows, a power of two
+_f = np.float32
+_HALF, _EIGHTH, _QUARTER, _ONE_AND_A_HALF = _f(0.5), _f(0.125), _f(0.25), _f(1.5)
+_TWO, _FOUR, _FIVE, _SIX, _FULL = _f(2), _f(4), _f(5), _f(6), _f(65535)
+_HUGE, _MAGIC = _f(1e38), _f(1.5 * 2**23)  # added to a small number, its last bits are the rounded number
+_MANTISSA, _ONE, _EXPONENT = np.int32(0x7FFFFF), np.int32(0x3F800000), np.int32(23)
+_SIGNLESS, _INFINITE = np.int32(0x7FFFFFFF), np.int32(0x7F800000)
+
+exact = njit(nogil=True, error_model="numpy")
+contracted = njit(nogil=True, error_model="numpy", fastmath={"contract"})
+entry = njit(nogil=True, error_model="numpy", cache=True)
+
+
+@intrinsic
+def _bits(typing: Any, value: Any) -> Any:
+    """The bits of a float32 as int32."""
+    return types.int32(types.float32), lambda context, builder, _, args: builder.bitcast(
+        args[0], context.get_value_type(types.int32)
+    )
+
+
+@intrinsic
+def _float(typing: Any, value: Any) -> Any:
+    """The float32 whose bits an int32 has."""
+    return types.float32(types.int32), lambda context, builder, _, args: builder.bitcast(
+        args[0], context.get_value_type(types.float32)
+    )
+
+
+@exact
+def fold(index, length):
+    """An index outside 0..length-1 mirrored in, without repeating the ends."""
+    period = max(2 * (length - 1), 1)
+    index = abs(index) % period
+    return min(index, period - index)
+
+
+@exact
+def _edges(width, length):
+    """Columns left and right of the pairs of a row of `width` pixels that its halves of `length` have room for."""
+    pairs = width // 2
+    return [x if x < 0 else x + 2 * pairs for x in range(-2 * _EDGE, 2 * (length - _EDGE - pairs))]
+
+
+@exact
+def load(source, halves):
+    """A row of the mosaic as its even and its odd columns (2, n), with mirrored columns around."""
+    even, odd = halves[0, _EDGE:], halves[1, _EDGE:]
+    for i in range(len(source) // 2):
+        even[i] = _f(source[2 * i])
+        odd[i] = _f(source[2 * i + 1])
+    for x in _edges(len(source), halves.shape[1]):
+        halves[x % 2, (x + 2 * _EDGE) // 2] = _f(source[fold(x, len(source))])
+
+
+@contracted
+def load_changed(source, halves, gain, offset, level):
+    """`load`, times a gain, plus an offset, at most a level; gain and offset of the even and the odd columns (2)."""
+    even, odd = halves[0, _EDGE:], halves[1, _EDGE:]
+    even_gain, odd_gain, even_offset, odd_offset = gain[0], gain[1], offset[0], offset[1]
+    for i in range(len(source) // 2):
+        value = _f(source[2 * i]) * even_gain + even_offset
+        even[i] = level if value > level else value
+        value = _f(source[2 * i + 1]) * odd_gain + odd_offset
+        odd[i] = level if value > level else value
+    for x in _edges(len(source), halves.shape[1]):
+        value = _f(source[fold(x, len(source))]) * gain[x % 2] + offset[x % 2]
+        halves[x % 2, (x + 2 * _EDGE) // 2] = level if value > level else value
+
+
+@exact
+def finite(row):
+    """Whether all floating pixels of a row are finite."""
+    worst = np.int32(0)
+    for i in range(len(row)):
+        size = _bits(row[i]) & _SIGNLESS
+        worst = size if size > worst else worst
+    return worst < _INFINITE
+
+
+@exact
+def malvar(a, b, c, d, e, at, own, green, other):
+    """Malvar, He and Cutler (2004) for the row `c`, its neighbours `a`, `b` above and `d`, `e` below.
+
+    `at`: whether red or blue stands in the even (0) or odd (1) columns; `own`, `green`, `other`: the row's planes,
+    of the colour that stands in it, green, and the third.
+    """
+    n, g, p = len(green) // 2, 1 - at, _EDGE
+    left, right = p - 1 + at, p - at  # from a coloured site to green, from a green site to the colour
+    c_2, c0, c2 = a[at, p:], c[at, p - 1 :], e[at, p:]
+    g_2, g0, g2 = a[g, p:], c[g, p - 1 :], e[g, p:]
+    green_above, green_below = b[at, p:], d[at, p:]
+    other_above, other_below = b[g, p:], d[g, p:]
+    green_beside, own_beside = c[g, left:], c[at, right:]
+    other_up, other_down = b[g, left:], d[g, left:]
+    green_up, green_down = b[at, right:], d[at, right:]
+    even = at == 0
+    for i in range(n):
+        center = c0[i + 1]
+        ends = (c0[i] + c0[i + 2]) + (c_2[i] + c2[i])
+        sides = (green_above[i] + green_below[i]) + (green_beside[i] + green_beside[i + 1])
+        corners = ((other_up[i] + other_up[i + 1]) + other_down[i]) + other_down[i + 1]
+        green_at_color = (_FOUR * center + _TWO * sides - ends) * _EIGHTH
+        other_at_color = (_SIX * center + _TWO * corners - _ONE_AND_A_HALF * ends) * _EIGHTH
+        middle = g0[i + 1]
+        across, along = g0[i] + g0[i + 2], g_2[i] + g2[i]
+        diagonal = ((green_up[i] + green_up[i + 1]) + green_down[i]) + green_down[i + 1]
+        common = _FIVE * middle - diagonal
+        horizontal = own_beside[i] + own_beside[i + 1]
+        vertical = other_above[i] + other_below[i]
+        own_at_green = (common + _FOUR * horizontal - across + along * _HALF) * _EIGHTH
+        other_at_green = (common + _FOUR * vertical - along + across * _HALF) * _EIGHTH
+        own[2 * i] = center if even else own_at_green
+        own[2 * i + 1] = own_at_green if even else center
+        green[2 * i] = green_at_color if even else middle
+        green[2 * i + 1] = middle if even else green_at_color
+        other[2 * i] = other_at_color if even else other_at_green
+        other[2 * i + 1] = other_at_green if even else other_at_color
+
+
+@exact
+def bilinear(b, c, d, at, own, green, other):
+    """The mean of the nearest neighbours for the row `c`; arguments as those of `malvar`."""
+    n, g, p = len(green) // 2, 1 - at, _EDGE
+    left, right = p - 1 + at, p - at
+    colors, greens = c[at, p:], c[g, p:]
+    green_above, green_below = b[at, p:], d[at, p:]
+    other_above, other_below = b[g, p:], d[g, p:]
+    green_beside, own_beside = c[g, left:], c[at, right:]
+    other_up, other_down = b[g, left:], d[g, left:]
+    even = at == 0
+    for i in range(n):
+        center, middle = colors[i], greens[i]
+        green_at_color = (((green_above[i] + green_below[i]) + green_beside[i]) + green_beside[i + 1]) * _QUARTER
+        corners = ((other_up[i] + other_up[i + 1]) + other_down[i]) + other_down[i + 1]
+        other_at_color = corners * _QUARTER
+        own_at_green = (own_beside[i] + own_beside[i + 1]) * _HALF
+        other_at_green = (other_above[i] + other_below[i]) * _HALF
+        own[2 * i] = center if even else own_at_green
+        own[2 * i + 1] = own_at_green if even else center
+        green[2 * i] = green_at_color if even else middle
+        green[2 * i + 1] = middle if even else green_at_color
+        other[2 * i] = other_at_color if even else other_at_green
+        other[2 * i + 1] = other_at_green if even else other_at_color
+
+
+@contracted
+def affine(line, gain, offset):
+    """A line times a gain, plus an offset."""
+    for i in range(len(line)):
+        line[i] = line[i] * gain + offset
+
+
+@exact
+def clip(line, level):
+    """The smaller of a line and a level."""
+    for i in range(len(line)):
+        line[i] = level if line[i] > level else line[i]
+
+
+@contracted
+def matrix(r, g, b, m):
+    """Three lines mixed by the nine numbers of a matrix."""
+    a00, a01, a02, a10, a11, a12, a20, a21, a22 = m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8]
+    for i in range(len(r)):
+        red, green, blue = r[i], g[i], b[i]
+        r[i] = a00 * red + a01 * green + a02 * blue
+        g[i] = a10 * red + a11 * green + a12 * blue
+        b[i] = a20 * red + a21 * green + a22 * blue
+
+
+@exact
+def lookup(line, table):
+    """Codes looked up in a table, with interpolation, the last entry for all beyond."""
+    last = len(table) - 1
+    for i in range(len(line)):
+        code = min(max(line[i], _f(0)), _f(last))
+        below = int(code)
+        low, high = table[below], table[min(below + 1, last)]
+        line[i] = low + (code - _f(below)) * (high - low)
+
+
+@contracted
+def _power(size, p):
+    """`size`, positive and finite, to a power, times a factor, plus an offset: 2**e m becomes 2**(power e) m**power."""
+    bits = _bits(size)
+    e = _f(bits >> _EXPONENT) * p[0] + p[4]
+    m = _float((bits & _MANTISSA) | _ONE)
+    rounded = e + _MAGIC
+    f = e - (rounded - _MAGIC)
+    mantissa = ((((p[10] * m + p[9]) * m + p[8]) * m + p[7]) * m + p[6]) * m + p[5]
+    fraction = ((((p[16] * f + p[15]) * f + p[14]) * f + p[13]) * f + p[12]) * f + p[11]
+    return _float(_bits(mantissa * fraction) + (_bits(rounded) << _EXPONENT)) + p[3]
+
+
+@contracted
+def curve(line, p):
+    """A transfer curve, odd about zero; see `ops.Curve` for the numbers."""
+    slope, knee = p[1], p[2]
+    for i in range(len(line)):
+        value = line[i]
+        size = abs(value)
+        encoded = _power(knee if size < knee else size, p)
+        encoded = encoded if value > _f(0) else -encoded
+        encoded = encoded if size < _HUGE else value
+        line[i] = value * slope if size < knee else encoded
+
+
+@contracted
+def store(line, out):
+    """A line as it is, or for uint16 from 0..1 as codes from 0 to 65535, rounded and clipped."""
+    if out.itemsize == 2:
+        for i in range(len(out)):
+            code = (line[i] if line[i] > _f(0) else _f(0)) * _FULL + _HALF
+            out[i] = np.uint16(np.int32(code if code < _FULL else _FULL))
+    else:
+        for i in range(len(out)):
+            out[i] = line[i]
+
+
+@contracted
+def store_encoded(line, out, p):
+    """`curve` and `store` at once, for uint16. `p`: the curve's numbers, times 65535, half a code added."""
+    slope, knee = p[1], p[2]
+    for i in range(len(out)):
+        value = line[i]
+        straight = value * slope + _HALF
+        encoded = _power(knee if value < knee else value, p)
+        code = straight if value < knee else encoded
+        code = code if code > _f(0) else _f(0)
+        out[i] = np.uint16(np.int32(code if code < _FULL else _FULL))
+
+
+@exact
+def change(lines, channels, codes, parameters, table):
+    """All operations in order on lines of one row; `channels`: of each line, which per-site or per-plane number."""
+    for k in range(len(codes)):
+        p = parameters[k]
+        if codes[k] == MATRIX:
+            matrix(lines[0], lines[1], lines[2], p)
+            continue
+        for j in range(len(lines)):
+            if codes[k] == AFFINE:
+                affine(lines[j], p[channels[j]], p[4 + channels[j]])
+            elif codes[k] == CLIP:
+                clip(lines[j], p[0])
+            elif codes[k] == CURVE:
+                curve(lines[j], p)
+            else:
+                lookup(lines[j], table)
+
+
+@exact
+def store_all(lines, out, at, plane, width, encode):
+    """The lines of three planes into their places, the first at `at`, the others `plane` pixels on each."""
+    for k in range(3):
+        target = out[k * plane + at : k * plane + at + width]
+        if len(encode):
+            store_encoded(lines[k], target, encode)
+        else:
+            store(lines[k], target)
+
+
+@exact
+def demosaic_row(ring, y, sites, method, red, green, blue):
+    """The three planes of row `y` from a ring that holds its neighbours; `sites`: the two of this row."""
+    at = 1 if sites[0] == 1 or sites[0] == 2 else 0
+    own, other = (red, blue) if min(sites[0], sites[1]) == 0 else (blue, red)
+    b, c, d = ring[(y - 1) % _RING], ring[y % _RING], ring[(y + 1) % _RING]
+    if method == BILINEAR:
+        bilinear(b, c, d, at, own, green, other)
+    else:
+        malvar(ring[(y - 2) % _RING], b, c, d, ring[(y + 2) % _RING], at, own, green, other)
+
+
+@entry
+def demosaic_band(source, stride, size, band, sites, method, out):
+    """Demosaic the rows `band` of a mosaic.
+
+    Args:
+        source: pixels from the first to the last of the picture, one after another, rows `stride` apart.
+        stride: see there.
+        size: height and width.
+        band: first row, and the one behind the last.
+        sites: the site in each place of the 2x2 cell, 0 R, 1 Gr, 2 Gb, 3 B (2, 2).
+        method: BILINEAR or MALVAR.
+        out: float32 pixels of the result, plane by plane, without gaps.
+    """
+    height, width = size
+    pairs, plane = (width + 1) // 2, height * width
+    ring = np.empty((_RING, 2, pairs + 2 * _EDGE), np.float32)
+    lines = np.empty((3, 2 * pairs), np.float32)
+    halo = 1 if method == BILINEAR else 2
+    for ahead in range(band[0] - halo, band[1] + halo):
+        y = fold(ahead, height)
+        load(source[y * stride : y * stride + width], ring[ahead % _RING])
+        y = ahead - halo
+        if y < band[0]:
+            continue
+        r, g, b = y * width, plane + y * width, 2 * plane + y * width
+        if width % 2 == 0:
+            demosaic_row(ring, y, sites[y % 2], method, out[r : r + width], out[g : g + width], out[b : b + width])
+        else:
+            demosaic_row(ring, y, sites[y % 2], method, lines[0], lines[1], lines[2])
+            store(lines[0], out[r : r + width])
+            store(lines[1], out[g : g + width])
+            store(lines[2], out[b : b + width])
+
+
+@entry
+def develop_band(source, stride, size, band, sites, method, first, site_ops, table, plane_ops, encode, out):
+    """Develop the rows `band` of a mosaic into planes, or with method NONE into a mosaic; how many rows aren't finite.
+
+    Arguments as those of `demosaic_band`, and:
+        first: gain and offset per site (2, 4), and the level to clip at: what is done while loading.
+        site_ops: more operations on the mosaic: their codes (n) and numbers (n, PARAMETERS).
+        table: of the TABLE among them.
+        plane_ops: operations on the planes, likewise.
+        encode: numbers of a curve that is put on while storing 16 bits; empty for none.
+        out: float32 or uint16 pixels.
+    """
+    height, width = size
+    pairs, plane = (width + 1) // 2, height * width
+    ring = np.empty((_RING, 2, pairs + 2 * _EDGE), np.float32)
+    lines = np.empty((3, 2 * pairs), np.float32)
+    planes = np.array([0, 1, 2])
+    halo = 0 if method == NONE else 1 if method == BILINEAR else 2
+    gain, offset = np.empty((2, 2), np.float32), np.empty((2, 2), np.float32)
+    for i in range(2):
+        for j in range(2):
+            gain[i, j], offset[i, j] = first[0][0, sites[i, j]], first[0][1, sites[i, j]]
+    bad = 0
+    for ahead in range(band[0] - halo, band[1] + halo):
+        y = fold(ahead, height)
+        row, halves = source[y * stride : y * stride + width], ring[ahead % _RING]
+        if source.itemsize == 4 and out.itemsize == 2:
+            bad += 0 if finite(row) else 1
+        load_changed(row, halves, gain[y % 2], offset[y % 2], first[1])
+        change(halves, sites[y % 2], site_ops[0], site_ops[1], table)
+        y = ahead - halo
+        if y < band[0]:
+            continue
+        if method == NONE:
+            for i in range(pairs):
+                lines[0, 2 * i] = halves[0, _EDGE + i]
+                lines[0, 2 * i + 1] = halves[1, _EDGE + i]
+            store(lines[0], out[y * width : y * width + width])
+            continue
+        demosaic_row(ring, y, sites[y % 2], method, lines[0], lines[1], lines[2])
+        change(lines, planes, plane_ops[0], plane_ops[1], table)
+        store_all(lines, out, y * width, plane, width, encode)
+    return bad
+
+
+@entry
+def change_band(source, strides, size, band, ops, table, encode, out):
+    """Change the rows `band` of three planes; how many of their rows aren't finite.
+
+    Arguments as those of `develop_band`; `strides`: from plane to plane, and from row to row.
+    """
+    height, width = size
+    lines = np.empty((3, width), np.float32)
+    planes = np.array([0, 1, 2])
+    bad = 0
+    for y in range(band[0], band[1]):
+        for k in range(3):
+            at = k * strides[0] + y * strides[1]
+            line, row = lines[k], source[at : at + width]
+            for x in range(width):
+                line[x] = _f(row[x])
+            if out.itemsize == 2:
+                bad += 0 if finite(line) else 1
+        change(lines, planes, ops[0], ops[1], table)
+        store_all(lines, out, y * width, height * width, width, encode)
+    return bad
