@@ -12,13 +12,13 @@ import torch
 from rawpipe import _registry
 from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
 from rawpipe._frame import Frame, Space, Step
+from rawpipe._fuse import Call, Join, Runner, fused
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
 from rawpipe._tiles import Tiling, run_tiled, working_bytes
 
 _PROBE = 256  # rows and columns that are enough to see what metadata stages give
 
 Progress = Callable[[float, str], None]
-Runner = Callable[[tuple[Stage, ...], Frame], Frame]
 
 
 class CancelEvent(Protocol):
@@ -39,6 +39,7 @@ class Run:
     names: Sequence[str]
     rows: int
     runner: Runner | None
+    fuse: bool
     keep: frozenset[str]
     progress: Progress | None
     cancel: CancelEvent | None
@@ -100,27 +101,40 @@ class Run:
         stages = tuple(stage for _, stage in waiting)
         first, last = waiting[0][0], waiting[-1][0]
         clocks = [_Clock(frame.device) for _ in stages]
+        calls = [self._call(index, stage, clock) for (index, stage), clock in zip(waiting, clocks, strict=True)]
+        fuse = self.fuse and frame.device.type == "cpu"
+        given, step = replace(frame, history=()), last + 1 - first
 
-        def eager(window: Frame) -> Frame:
+        def run(window: Frame) -> Frame:
             self._check()
-            for (index, stage), clock in zip(waiting, clocks, strict=True):
-                with _at(index, self.names[index]), clock:
-                    window = _called(stage, window)
+            if fuse:
+                return fused(stages, calls, window)
+            if self.runner is not None:
+                return _checked(self.runner(stages, window), _space_behind(stages, window.space))
+            for call in calls:
+                window = call(window)
             return window
 
-        def compiled(window: Frame) -> Frame:
+        join = Join.of(stages, calls, given) if fuse and self.max_memory is None else None
+        if join is not None and join.count == len(stages):  # a pass goes through the picture by rows itself
             self._check()
-            assert self.runner is not None
-            return _checked(self.runner(stages, window), _space_behind(stages, window.space))
-
-        after = run_tiled(
-            eager if self.runner is None else compiled,
-            replace(frame, history=()),
-            Tiling.of(stages, frame, self.rows, self.max_memory, self._held(frame, stages, last)),
-            lambda share: self._report(first + share * len(stages), last),
-        )
-        times = [clock.seconds() if self.runner is None else None for clock in clocks]
+            after = join.run(given)
+            self._report(last + 1, last)
+        else:
+            tiling = Tiling.of(stages, frame, self.rows, self.max_memory, self._held(frame, stages, last))
+            after = run_tiled(run, given, tiling, lambda share: self._report(first + share * step, last))
+        timed = not fuse and self.runner is None
+        times = [clock.seconds() if timed else None for clock in clocks]
         return _recorded(replace(after, history=frame.history), list(zip(stages, times, strict=True)))
+
+    def _call(self, index: int, stage: Stage, clock: _Clock) -> Call:
+        """A stage that says where it stands when it fails, and how long it took."""
+
+        def call(frame: Frame) -> Frame:
+            with _at(index, self.names[index]), clock:
+                return _called(stage, frame)
+
+        return call
 
     def _held(self, frame: Frame, stages: Sequence[Stage], last: int) -> int:
         """Bytes of the frames between groups of stages: what this group takes and gives, unless the caller has it."""

@@ -5,10 +5,11 @@ installed (`pip install "rawpipe-isp[fast]"`); everything else goes to the refer
 kernels for other devices. See `rawpipe info --backends`.
 """
 
-from rawpipe.kernels.dispatch import backends, demosaic, usable
+from rawpipe.kernels.dispatch import METHODS, backends, demosaic, usable
 from rawpipe.kernels.ops import Affine, Clip, Demosaic, Encode, Lowered, Matrix, Op, Quantize, Table
 
 __all__ = [
+    "METHODS",
     "Affine",
     "Clip",
     "Demosaic",

@@ -158,7 +158,7 @@ def _row(op: Op) -> tuple[int, Sequence[float]] | None:
     return None
 
 
-def _four(values: Tensor) -> list[float]:
+def _four(values: Tensor | float) -> list[float]:
     """One number per channel, four of them."""
-    numbers: list[float] = values.detach().flatten().tolist()
+    numbers: list[float] = torch.as_tensor(values).detach().flatten().tolist()
     return numbers * 4 if len(numbers) == 1 else [*numbers, 0.0][:4]

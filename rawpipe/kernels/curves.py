@@ -18,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 @cache
 def numbers(curve: Curve, full: float = 1.0) -> tuple[float, ...]:
-    """What `lines.curve` needs: power, slope and end of the straight part, offset, power * -127, two polynomials.
+    """What `lines.curve` needs: power, slope and end of the straight part, offset, two polynomials.
 
     With `full` what `lines.store_encoded` needs: 1 becomes that code, and half a code is added, for rounding.
     """
@@ -27,7 +27,7 @@ def numbers(curve: Curve, full: float = 1.0) -> tuple[float, ...]:
     mantissa = _fitted(lambda m: m**power, 1.0, 2.0) * full / curve.a
     fraction = _fitted(lambda f: 2.0**f, -0.5, 0.5)
     offset = -curve.b / curve.a * full + (0.5 if full != 1.0 else 0.0)
-    return power, full / (curve.c or 1.0), knee, offset, -127 * power, *mantissa, *fraction
+    return power, full / (curve.c or 1.0), knee, offset, *mantissa, *fraction
 
 
 def _fitted(function: Callable[[Array], Array], start: float, stop: float) -> Array:

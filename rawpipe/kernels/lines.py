@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 AFFINE, CLIP, MATRIX, CURVE, TABLE = range(5)
 NONE, BILINEAR, MALVAR = range(3)
-PARAMETERS = 17
+PARAMETERS = 16
 """Numbers that an operation has room for."""
 
 _EDGE = 2  # mirrored pairs of columns on either side of a row in the ring
@@ -208,12 +208,12 @@ def lookup(line, table):
 def _power(size, p):
     """`size`, positive and finite, to a power, times a factor, plus an offset: 2**e m becomes 2**(power e) m**power."""
     bits = _bits(size)
-    e = _f(bits >> _EXPONENT) * p[0] + p[4]
+    e = _f((bits - _ONE) >> _EXPONENT) * p[0]
     m = _float((bits & _MANTISSA) | _ONE)
     rounded = e + _MAGIC
     f = e - (rounded - _MAGIC)
-    mantissa = ((((p[10] * m + p[9]) * m + p[8]) * m + p[7]) * m + p[6]) * m + p[5]
-    fraction = ((((p[16] * f + p[15]) * f + p[14]) * f + p[13]) * f + p[12]) * f + p[11]
+    mantissa = ((((p[9] * m + p[8]) * m + p[7]) * m + p[6]) * m + p[5]) * m + p[4]
+    fraction = ((((p[15] * f + p[14]) * f + p[13]) * f + p[12]) * f + p[11]) * f + p[10]
     return _float(_bits(mantissa * fraction) + (_bits(rounded) << _EXPONENT)) + p[3]
 
 

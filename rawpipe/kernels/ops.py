@@ -29,7 +29,7 @@ class Affine:
     """x * gain + offset, each per site R, Gr, Gb, B (4), per plane (3), or one for all (a scalar)."""
 
     gain: Tensor
-    offset: Tensor
+    offset: Tensor | float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

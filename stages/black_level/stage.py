@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from rawpipe import CameraProfile, Frame, ProfileError, RawpipeWarning, Space, StageError, bayer
+from rawpipe import CameraProfile, Frame, ProfileError, RawpipeWarning, Space, StageError, bayer, kernels
 from rawpipe._errors import unknown
 from rawpipe._from_profile import NONE, checked, use
 from rawpipe._on_sensor import check_same_counts, saturations_dn
@@ -94,6 +95,13 @@ class BlackLevel:
             _rows=None if rows is None else _whole(rows, shot.active_area[0], shot.size[0]).to(frame.device),
             _columns=None if columns is None else _whole(columns, shot.active_area[1], shot.size[1]).to(frame.device),
         )
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        if self._levels is None or self._rows is not None or self._columns is not None:
+            return None
+        scale = 1 / (frame.white - self._levels).min()
+        return (kernels.Affine(scale, -self._levels * scale),)
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from rawpipe import Color, Frame, Space, StageError
+from rawpipe import Color, Frame, Space, StageError, kernels
 from rawpipe.colorimetry import adaptation, rgb_space, xyz
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
@@ -59,6 +60,10 @@ class ColorTransform:
         )
         a, b, c = ((row[0], row[1], row[2]) for row in matrix.tolist())
         return replace(self, matrix=(a, b, c), _matrix=matrix.to(frame.device))
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        return None if self._matrix is None else (kernels.Matrix(self._matrix / frame.wb),)
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

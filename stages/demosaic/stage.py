@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -79,6 +79,11 @@ class Demosaic:
     def _weights(self, frame: Frame) -> tuple[Tensor, Tensor]:
         weights, row_weights = weights_of(METHODS[self.method], self.method)
         return weights.to(frame.device), row_weights.to(frame.device)
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        known = self.backend == "torch" and self.method in kernels.METHODS
+        return (kernels.Demosaic(self.method),) if known else None
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

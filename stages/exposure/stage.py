@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
 import torch
 from torch import Tensor
 
-from rawpipe import Frame, Space, StageError
+from rawpipe import Frame, Space, StageError, kernels
 
 _TARGET = 0.9  # where "auto" puts its percentile
 _PERCENTILE = 0.99
@@ -54,6 +55,14 @@ class Exposure:
         """Find the gain."""
         ev = auto_ev(frame) if isinstance(self.ev, str) else float(self.ev)
         return replace(self, ev=ev, _gain=torch.tensor(2.0**ev, device=frame.device))
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        if self._gain is None:
+            return None
+        return (
+            () if self._gain == 1 and frame.data.is_floating_point() else (kernels.Affine(self._gain, torch.zeros(())),)
+        )
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rawpipe import Frame, Space
+from rawpipe import Frame, Space, kernels
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class ClipHighlights:
     gives = None
     halo = 0
     grid = 1
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        return (kernels.Clip(frame.white.min()),)
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rawpipe import Frame, Space
+from rawpipe import Frame, Space, kernels
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,10 @@ class Identity:
     gives = None
     halo = 0
     grid = 1
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op]:
+        """What this does to pixels."""
+        return ()
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from rawpipe import Frame, Space
+from rawpipe import Frame, Space, kernels
 from rawpipe.bayer import as_float
 
 
@@ -37,6 +38,12 @@ class Linearize:
         if table is None or "linearization" in frame.applied:
             table = torch.empty(0)
         return replace(self, _table=table.to(frame.device))
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        if self._table is None:
+            return None
+        return (kernels.Table(self._table),) if self._table.numel() else ()
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from rawpipe import CameraProfile, Frame, Noise, NoiseModel, RawpipeError, Space, StageError
+from rawpipe import CameraProfile, Frame, Noise, NoiseModel, RawpipeError, Space, StageError, kernels
 from rawpipe._from_profile import NONE, checked, use
 from rawpipe._on_sensor import unit_per_dn
 from rawpipe.stages.noise import sources
@@ -126,6 +127,10 @@ class NoiseCalibration:
                 raise
             return None, f"nothing: {why}; no NoiseProfile tag; {error}"
         return blind, blind.source or "blind estimate of the picture"
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        return () if self._measured else None
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from rawpipe import Frame, RawpipeWarning, Space, StageError, bayer
+from rawpipe import Frame, RawpipeWarning, Space, StageError, bayer, kernels
 from rawpipe.stages.opcodes.bad_pixels import HALO, ListedPixels, MarkedPixels
 from rawpipe.stages.opcodes.gain_map import Image, Shading
 from rawpipe.stages.opcodes.opcode_list import FixBadPixelsConstant, FixBadPixelsList, GainMap, Opcode, parse
@@ -80,6 +80,10 @@ class Opcodes:
         known = [opcode for opcode in opcodes if opcode.id in _APPLIED[self.number]]
         top, left, bottom, right = (0, 0, *frame.shot.size) if self.number == 1 else frame.shot.active_area
         return replace(self, _steps=tuple(_corrections(known, frame, (range(top, bottom), range(left, right)))))
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        return () if self._steps == () else None
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rawpipe import Color, Frame, Space, StageError
+from rawpipe import Color, Frame, Space, StageError, kernels
 from rawpipe._errors import unknown
 from rawpipe.colorimetry import CURVES, RGB_SPACES
 
@@ -37,10 +38,21 @@ class ToneCurve:
         if self.curve not in CURVES and self.curve != "auto":
             raise StageError(unknown("curve", self.curve, ["auto", *CURVES]))
 
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        color, wanted = self._curves(frame)
+        if wanted == color.curve:
+            return ()
+        return (kernels.Encode(CURVES[wanted]),) if color.curve == "linear" else None
+
+    def _curves(self, frame: Frame) -> tuple[Color, str]:
+        """The frame's colours, and the name of the curve that they shall have."""
+        color = frame.color or Color("srgb")
+        return color, RGB_SPACES[color.space].curve if self.curve == "auto" else self.curve
+
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""
-        color = frame.color or Color("srgb")
-        wanted = RGB_SPACES[color.space].curve if self.curve == "auto" else self.curve
+        color, wanted = self._curves(frame)
         if wanted == color.curve:
             return frame
         decode, encode = CURVES[color.curve].decode, CURVES[wanted].encode

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from rawpipe import Frame, Space, StageError, bayer
+from rawpipe import Frame, Space, StageError, bayer, kernels
 from rawpipe._errors import unknown
 
 METHODS = ("as_shot", "daylight", "gray_world")
@@ -87,6 +88,13 @@ class WhiteBalance:
                 'use WhiteBalance("gray_world") or WhiteBalance(gains=...)'
             )
         return frame.neutral
+
+    def lowered(self, frame: Frame, /) -> Sequence[kernels.Op] | None:
+        """What this does to pixels."""
+        if self._gains is None:
+            return None
+        step = self._gains / frame.wb
+        return (kernels.Affine(bayer.per_site(step) if frame.space.is_mosaic else step),)
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""

@@ -1,0 +1,104 @@
+"""Fusion: neighbouring local stages that say what they do to pixels become one pass over the picture.
+
+Only the pixels take the short way. What a frame says about them comes from the very stages, run on its corner, so that
+levels, noise and errors are those of a pipeline that isn't compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from inspect import signature
+from typing import Any
+
+import torch
+
+from rawpipe import kernels
+from rawpipe._frame import Frame
+from rawpipe._stage import Stage
+
+_CORNER = 12  # rows and columns: enough for stages to show what they make of the rest of a frame
+_RECOMPILE_LIMIT = 64  # four phases x a few groups of stages x the picture sizes that a process meets
+
+Call = Callable[[Frame], Frame]
+"""A stage with what the pipeline does around it: its place in errors, the check of its result."""
+Runner = Callable[[tuple[Stage, ...], Frame], Frame]
+
+
+def apply(stages: tuple[Stage, ...], frame: Frame) -> Frame:
+    """Run stages one after another: the only function that `torch.compile` ever gets."""
+    for stage in stages:
+        frame = stage(frame)
+    return frame
+
+
+def torch_compiled(**options: Any) -> Runner:
+    """`apply`, compiled in a recompile scope of its own; `options` go to `torch.compile`."""
+    ours = {"fullgraph": True, "dynamic": False, "isolate_recompiles": True, "recompile_limit": _RECOMPILE_LIMIT}
+    known = signature(torch.compile).parameters  # the last two came with torch 2.13
+    compiled: Runner = torch.compile(apply, **{name: value for name, value in ours.items() if name in known} | options)
+    return compiled
+
+
+class Late:
+    """`torch_compiled`, made when it is first needed: torch's compiler takes a second to import."""
+
+    def __init__(self) -> None:
+        self._runner: Runner | None = None
+
+    def __call__(self, stages: tuple[Stage, ...], frame: Frame) -> Frame:
+        """Run."""
+        self._runner = self._runner or torch_compiled()
+        return self._runner(stages, frame)
+
+
+@dataclass(frozen=True)
+class Join:
+    """Stages from the first of a group on that can be run as one pass.
+
+    Args:
+        count: how many.
+        ops: what they do to pixels.
+        after: the frame's corner behind them.
+    """
+
+    count: int
+    ops: tuple[kernels.Op, ...]
+    after: Frame
+
+    @classmethod
+    def of(cls, stages: Sequence[Stage], calls: Sequence[Call], frame: Frame) -> Join:
+        """As many stages as fit; none where the pixels aren't for the compiled path."""
+        ops: list[kernels.Op] = []
+        corner = frame.crop(0, 0, min(frame.height, _CORNER), min(frame.width, _CORNER))
+        count = 0
+        for stage, call in zip(stages, calls, strict=True):
+            usable = count or kernels.usable(frame.data)
+            lowered = stage.lowered(corner) if usable and isinstance(stage, kernels.Lowered) else None
+            if lowered is None:
+                break
+            corner = call(corner)
+            ops += lowered
+            count += 1
+            if ops and isinstance(ops[-1], kernels.Quantize):
+                break
+        return cls(count, tuple(ops), corner)
+
+    def run(self, frame: Frame) -> Frame:
+        """The frame behind the stages."""
+        if not self.ops:
+            return replace(self.after, data=frame.data, origin=frame.origin)
+        from rawpipe.kernels.compiled import Program
+
+        pixels = Program(self.ops, frame.space.is_mosaic)(frame.data, frame.cfa)
+        return replace(self.after, data=pixels, origin=frame.origin)
+
+
+def fused(stages: Sequence[Stage], calls: Sequence[Call], frame: Frame) -> Frame:
+    """Run local stages on a frame: what fuses in one pass, the rest as it is."""
+    while stages:
+        join = Join.of(stages, calls, frame)
+        frame = join.run(frame) if join.count else calls[0](frame)
+        done = max(1, join.count)
+        stages, calls = stages[done:], calls[done:]
+    return frame
