@@ -11,7 +11,7 @@ from rawpipe import _recipe
 from rawpipe._errors import PipelineError, unknown
 from rawpipe._frame import Frame, Space, Step
 from rawpipe._fuse import Late, Runner, torch_compiled
-from rawpipe._run import CancelEvent, Progress, Run
+from rawpipe._run import CancelEvent, Progress, Run, Strips
 from rawpipe._stage import Stage, name_of, parameters_of
 
 
@@ -192,6 +192,34 @@ class Pipeline:
         return result if keep is None else (result, work.kept)
 
     __call__ = run
+
+    def strips(
+        self,
+        frame: Frame,
+        rows: int = 256,
+        *,
+        progress: Progress | None = None,
+        cancel: CancelEvent | None = None,
+    ) -> Strips:
+        """The result strip by strip, from the top, for pictures that shouldn't be in memory as a whole.
+
+        What is local behind the last stage that must see the whole frame runs when its strip is asked for; such a
+        stage's own result is held. The strips have the result's pixels, space and history.
+
+        Args:
+            frame: as for `run`.
+            rows: of a strip, about.
+            progress: as for `run`.
+            cancel: as for `run`.
+
+        Raises:
+            PipelineError: as `run`; the strips themselves raise as it does too.
+        """
+        if not isinstance(rows, int) or rows < 1:
+            raise PipelineError(f"got rows={rows!r}; expected 1 or more")
+        self._spaces(frame.space)
+        how = (self.rows, self.runner, self.fuse)
+        return Run(self.stages, self.names, *how, frozenset(), progress, cancel, None).strips(frame, rows)
 
     # Recipes
 

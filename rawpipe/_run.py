@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
 from rawpipe._frame import Frame, Space, Step
 from rawpipe._fuse import Call, Join, Runner, fused
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
-from rawpipe._tiles import Tiling, run_tiled, working_bytes
+from rawpipe._tiles import Tiling, run_tiled, tiles, working_bytes
 
 _PROBE = 256  # rows and columns that are enough to see what metadata stages give
 
@@ -26,6 +26,37 @@ class CancelEvent(Protocol):
 
     def is_set(self) -> bool:
         """Whether the run should stop."""
+
+
+@dataclass
+class Strips:
+    """A result from the top down: iterate over its frames once, each as wide as the whole and some rows high.
+
+    Args:
+        height: rows of the whole result.
+        width: columns.
+        frames: the strips.
+    """
+
+    height: int
+    width: int
+    frames: Iterator[Frame]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Local stages to run together: on a window, with reports of the share that is done, and their times."""
+
+    stages: tuple[Stage, ...]
+    calls: Sequence[Call]
+    last: int
+    fuse: bool
+    run: Callable[[Frame], Frame]
+    report: Callable[[float], None]
+    timed: Callable[[], list[tuple[Stage, float | None]]]
 
 
 @dataclass
@@ -50,6 +81,15 @@ class Run:
 
     def on(self, frame: Frame) -> Frame:
         """Run all stages on a frame."""
+        return self._flush(self._until_last(frame))
+
+    def strips(self, frame: Frame, rows: int) -> Strips:
+        """Run all stages, the last group of local ones whenever its next strip is asked for."""
+        frame = self._until_last(frame)
+        return Strips(frame.height, frame.width, self._stripped(frame, rows))
+
+    def _until_last(self, frame: Frame) -> Frame:
+        """Run the stages, but for the last group of local ones, which waits."""
         self._given = frame
         for index, stage in enumerate(self.stages):
             if isinstance(stage, Measured):
@@ -64,7 +104,7 @@ class Run:
                 frame = self._whole(self._flush(frame), index, stage)
             if self.names[index] in self.keep:
                 frame = self.kept[self.names[index]] = self._flush(frame)
-        return self._flush(frame)
+        return frame
 
     def _probe(self, frame: Frame) -> Frame:
         """A frame with the metadata that the waiting stages will give, and only a corner of the pixels."""
@@ -94,16 +134,41 @@ class Run:
         return _recorded(replace(after, history=frame.history), [(stage, clock.seconds())])
 
     def _flush(self, frame: Frame) -> Frame:
-        """Run the local stages that wait, window by window."""
+        """Run the local stages that wait: in one pass where they fuse, or else window by window."""
         if not self._waiting:
             return frame
+        group = self._group(frame)
+        given = replace(frame, history=())
+        join = Join.of(group.stages, group.calls, given) if group.fuse and self.max_memory is None else None
+        if join is not None and join.count == len(group.stages):  # a pass goes through the picture by rows itself
+            self._check()
+            after = join.run(given)
+            self._report(group.last + 1, group.last)
+        else:
+            held = self._held(frame, group.stages, group.last)
+            tiling = Tiling.of(group.stages, frame, self.rows, self.max_memory, held)
+            after = run_tiled(group.run, given, tiling, group.report)
+        return _recorded(replace(after, history=frame.history), group.timed())
+
+    def _stripped(self, frame: Frame, rows: int) -> Iterator[Frame]:
+        """What the stages that wait give, strip by strip."""
+        if not self._waiting:
+            for top in range(0, frame.height, rows):
+                yield frame.crop(top, 0, min(rows, frame.height - top), frame.width)
+            return
+        group = self._group(frame)
+        tiling = Tiling.of(group.stages, frame, rows, None)
+        for _, _, part in tiles(group.run, replace(frame, history=()), tiling, group.report):
+            yield _recorded(replace(part, history=frame.history), [(stage, None) for stage in group.stages])
+
+    def _group(self, frame: Frame) -> _Group:
+        """The local stages that wait, which then no longer do, and how to run them on a window."""
         waiting, self._waiting = self._waiting, []
         stages = tuple(stage for _, stage in waiting)
         first, last = waiting[0][0], waiting[-1][0]
         clocks = [_Clock(frame.device) for _ in stages]
         calls = [self._call(index, stage, clock) for (index, stage), clock in zip(waiting, clocks, strict=True)]
         fuse = self.fuse and frame.device.type == "cpu"
-        given, step = replace(frame, history=()), last + 1 - first
 
         def run(window: Frame) -> Frame:
             self._check()
@@ -115,17 +180,13 @@ class Run:
                 window = call(window)
             return window
 
-        join = Join.of(stages, calls, given) if fuse and self.max_memory is None else None
-        if join is not None and join.count == len(stages):  # a pass goes through the picture by rows itself
-            self._check()
-            after = join.run(given)
-            self._report(last + 1, last)
-        else:
-            tiling = Tiling.of(stages, frame, self.rows, self.max_memory, self._held(frame, stages, last))
-            after = run_tiled(run, given, tiling, lambda share: self._report(first + share * step, last))
-        timed = not fuse and self.runner is None
-        times = [clock.seconds() if timed else None for clock in clocks]
-        return _recorded(replace(after, history=frame.history), list(zip(stages, times, strict=True)))
+        def timed() -> list[tuple[Stage, float | None]]:
+            each = not fuse and self.runner is None
+            return [(stage, clock.seconds() if each else None) for stage, clock in zip(stages, clocks, strict=True)]
+
+        return _Group(
+            stages, calls, last, fuse, run, lambda share: self._report(first + share * len(stages), last), timed
+        )
 
     def _call(self, index: int, stage: Stage, clock: _Clock) -> Call:
         """A stage that says where it stands when it fails, and how long it took."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from rawpipe._errors import PipelineError
 from rawpipe._frame import Frame
 from rawpipe._stage import Stage
+from rawpipe.kernels import buffers
 
 # What a stage that doesn't say is taken to need for each pixel beside input and result: about fifty float32 planes,
 # measured on menon2007, the hungriest of ours.
@@ -111,6 +112,20 @@ def run_tiled(run: Callable[[Frame], Frame], frame: Frame, tiling: Tiling, after
         PipelineError: a stage changed height or width although it says that it is local.
     """
     whole: Tensor | None = None
+    for y, x, part in tiles(run, frame, tiling, after):
+        if part.data.shape[-2:] == (frame.height, frame.width):
+            return part
+        if whole is None:
+            whole = _empty(part.data, frame.height, frame.width)
+        whole[..., y.first : y.last, x.first : x.last] = part.data
+    assert whole is not None  # a frame has at least one window
+    return replace(part, data=whole, origin=frame.origin)
+
+
+def tiles(
+    run: Callable[[Frame], Frame], frame: Frame, tiling: Tiling, after: Callable[[float], None]
+) -> Iterator[tuple[Span, Span, Frame]]:
+    """What local stages give, window by window, without its halo. Arguments and errors as those of `run_tiled`."""
     windows = list(tiling.windows(frame))
     for done, (y, x) in enumerate(windows, start=1):
         part = run(frame.crop(y.start, x.start, y.stop - y.start, x.stop - x.start))
@@ -120,11 +135,12 @@ def run_tiled(run: Callable[[Frame], Frame], frame: Frame, tiling: Tiling, after
                 "a stage that changes the size must declare halo = None"
             )
         after(done / len(windows))
-        if len(windows) == 1:
-            return part
-        if whole is None:
-            whole = part.data.new_empty(*part.data.shape[:-2], frame.height, frame.width)
-        kept = part.data[..., y.first - y.start : y.last - y.start, x.first - x.start : x.last - x.start]
-        whole[..., y.first : y.last, x.first : x.last] = kept
-    assert whole is not None  # a frame has at least one window
-    return replace(part, data=whole, origin=frame.origin)
+        if len(windows) > 1:
+            part = part.crop(y.first - y.start, x.first - x.start, y.last - y.first, x.last - x.first)
+        yield y, x, part
+
+
+def _empty(like: Tensor, height: int, width: int) -> Tensor:
+    """Room for a whole result, on the CPU in memory that an earlier one left."""
+    shape = (*like.shape[:-2], height, width)
+    return buffers.empty(shape, like.dtype) if like.device.type == "cpu" else like.new_empty(shape)

@@ -98,6 +98,8 @@ def _developed(
 ) -> Generator[BaseException | None, None, None]:
     """What became of each file, in order, the next ones read and the one before it written meanwhile."""
     from rawpipe import Frame
+    from rawpipe._run import Strips
+    from rawpipe.io.tiff import write_tiff
 
     pipeline = _pipeline(to, options)
     _check_kind(options, pipeline, targets[0])
@@ -107,7 +109,7 @@ def _developed(
     def read(names: tuple[Path, Path]) -> Frame:
         return Frame.read(names[0], reader=options.reader, matrix=matrix, device=options.device)
 
-    def work(names: tuple[Path, Path], frame: Frame) -> Frame:
+    def work(names: tuple[Path, Path], frame: Frame) -> Frame | Strips:
         source, target = names
         stages = _pipeline(to, options, demosaiced=True) if frame.cfa is None and options.recipe is None else pipeline
         if frame.shot.color is None and (target.suffix.lower() == ".dng" or "color_transform" in stages.names):
@@ -115,12 +117,19 @@ def _developed(
                 f"{source} has no color matrix; give --matrix and nine numbers, or --matrix generic for plausible "
                 "colors"
             )
+        if frame.device.type == "cpu":  # elsewhere a compiler runs for longer than one picture takes
+            stages = stages.compile()
+        if target.suffix.lower() in _TIFF:
+            return stages.strips(frame)  # what is left to do is done while the file is written
         with progress_bar(1, source.name, "%", options.quiet) as bar:
             return stages.run(frame, progress=lambda done, name: bar.update(max(0.0, done - bar.n)))
 
-    def write(names: tuple[Path, Path], result: Frame, progress: Callable[[float], None]) -> None:
+    def write(names: tuple[Path, Path], result: Frame | Strips, progress: Callable[[float], None]) -> None:
         names[1].parent.mkdir(parents=True, exist_ok=True)
-        result.write(names[1], compression=options.compression, progress=progress)
+        if isinstance(result, Strips):
+            write_tiff(result, names[1], compression=options.compression or "none", progress=progress)
+        else:
+            result.write(names[1], compression=options.compression, progress=progress)
 
     ahead = max(1, min(CORES // 2, _MOST_AHEAD))
     yield from overlapped(zip(files, targets, strict=True), read, work, write, ahead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from os import PathLike
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from rawpipe._errors import FormatError, unknown
 from rawpipe._frame import Frame, Space, Step
+from rawpipe._run import Strips
 from rawpipe.io.atomic import replacing
 from rawpipe.io.describe import SOFTWARE, camera_tags, exif_directory, xmp
 from rawpipe.io.dng_encode import FULL, quantized
@@ -27,7 +29,7 @@ _CLASSIC = 2**32 - 2**25  # room for metadata below the 4 GB of a classic TIFF
 
 
 def write_tiff(
-    frame: Frame,
+    frame: Frame | Strips,
     path: str | PathLike[str],
     *,
     dtype: str = "uint16",
@@ -37,7 +39,7 @@ def write_tiff(
     """Write a TIFF through a temporary file: RGB with its ICC profile, other spaces as plain linear samples.
 
     Args:
-        frame: what to write; RGB should have a transfer curve for 16 bits, see `ToneCurve`.
+        frame: what to write, or `Pipeline.strips`; RGB should have a transfer curve for 16 bits, see `ToneCurve`.
         path: the file.
         dtype: "uint16", 0..1 scaled to 0..65535 and clipped (a SENSOR frame: its counts); "float32", as it is.
         compression: "none", which everything reads at once; "zstd", as small as zlib and far faster, which few programs
@@ -54,10 +56,13 @@ def write_tiff(
         raise FormatError(unknown("dtype", dtype, DTYPES))
     if compression not in COMPRESSIONS:
         raise FormatError(unknown("compression", compression, COMPRESSIONS))
+    height, parts = frame.height, iter([frame] if isinstance(frame, Frame) else frame)
+    frame = next(parts)
     if frame.data.ndim != (2 if frame.space.is_mosaic else 3):
         raise FormatError(f"got a stack of frames {tuple(frame.data.shape)}; expected one: frame[0].write(...)")
-    shape = (frame.height, frame.width) if frame.space.is_mosaic else (frame.height, frame.width, 3)
-    strips = _Strips(frame.map(torch.Tensor.detach), dtype, compression, progress)
+    shape = (height, frame.width) if frame.space.is_mosaic else (height, frame.width, 3)
+    pixels = (one.data.detach() for one in chain([frame], parts))
+    strips = _Strips(pixels, height, frame.space, dtype, compression, progress)
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     big = size >= _CLASSIC
     tags = [
@@ -85,6 +90,19 @@ def write_tiff(
     return step
 
 
+def _whole_strips(parts: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The parts cut anew, so that all but the last hold whole strips of the file."""
+    rest: torch.Tensor | None = None
+    for part in parts:
+        rows = part if rest is None else torch.cat([rest, part], dim=-2)
+        whole = rows.shape[-2] // _STRIP_ROWS * _STRIP_ROWS
+        if whole:
+            yield rows[..., :whole, :]
+        rest = rows[..., whole:, :]
+    if rest is not None and rest.shape[-2]:
+        yield rest
+
+
 def _metadata(frame: Frame, step: Step) -> Directory:
     exif = exif_directory(frame.shot)
     is_srgb = frame.color is not None and (frame.color.space, frame.color.curve) == ("srgb", "srgb")
@@ -97,10 +115,28 @@ def _metadata(frame: Frame, step: Step) -> Directory:
 
 
 class _Strips:
-    """Compressed strips of a frame in order, encoded in parallel, counting what is clipped."""
+    """Compressed strips of a picture in order, encoded in parallel, counting what is clipped.
 
-    def __init__(self, frame: Frame, dtype: str, compression: str, progress: Callable[[float], None] | None) -> None:
-        self.frame, self.dtype, self.compression, self.progress = frame, dtype, compression, progress
+    Args:
+        parts: the picture's pixels from the top down, all at once or in parts of any number of rows.
+        height: rows of the whole.
+        space: what the pixels are.
+        dtype: as for `write_tiff`.
+        compression: likewise.
+        progress: likewise.
+    """
+
+    def __init__(
+        self,
+        parts: Iterator[torch.Tensor],
+        height: int,
+        space: Space,
+        dtype: str,
+        compression: str,
+        progress: Callable[[float], None] | None,
+    ) -> None:
+        self.parts, self.height, self.space = parts, height, space
+        self.dtype, self.compression, self.progress = dtype, compression, progress
         self.below = self.above = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -108,22 +144,24 @@ class _Strips:
 
     def batches(self) -> Iterator[list[np.ndarray[Any, Any]]]:
         """Strips, as many at a time as there are cores."""
-        height, step = self.frame.height, _STRIP_ROWS * CORES
-        for start in range(0, height, step):
-            stop = min(start + step, height)
-            yield [self.samples(at, min(at + _STRIP_ROWS, stop)) for at in range(start, stop, _STRIP_ROWS)]
-            if self.progress is not None:
-                self.progress(stop / height)
+        done, step = 0, _STRIP_ROWS * CORES
+        for part in _whole_strips(self.parts):
+            for start in range(0, part.shape[-2], step):
+                rows = part[..., start : start + step, :]
+                tops = range(0, rows.shape[-2], _STRIP_ROWS)
+                yield [self.samples(rows[..., top : top + _STRIP_ROWS, :]) for top in tops]
+                done += rows.shape[-2]
+                if self.progress is not None:
+                    self.progress(done / self.height)
 
-    def samples(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+    def samples(self, values: torch.Tensor) -> np.ndarray[Any, Any]:
         """Rows as they are stored, (n, W) or (n, W, 3)."""
-        values = self.frame.data[..., start:stop, :]
         if self.dtype == "float32":
             pixels: np.ndarray[Any, Any] = values.to(torch.float32).cpu().numpy()
             if not np.isfinite(pixels).all():
                 raise FormatError("got nan or infinite pixels; expected finite ones: find their stage with keep=")
         else:
-            scaled = values.to(torch.float32) * (1 if self.frame.space is Space.SENSOR else FULL)
+            scaled = values.to(torch.float32) * (1 if self.space is Space.SENSOR else FULL)
             pixels, below, above = quantized(scaled, FULL)
             self.below, self.above = self.below + below, self.above + above
         return np.ascontiguousarray(pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, -1))

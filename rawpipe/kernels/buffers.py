@@ -38,6 +38,11 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(lent).view(dtype).view(shape)
 
 
+def kept() -> int:
+    """Bytes that wait to be used again."""
+    return sum(block.nbytes for block in tuple(_free))
+
+
 def drop() -> None:
     """Give all that is kept back to the system."""
     _free.clear()
@@ -60,7 +65,7 @@ def _back(block: Block) -> None:
     if block.nbytes > LIMIT:
         return
     _free.append(block)
-    while sum(one.nbytes for one in tuple(_free)) > LIMIT:
+    while kept() > LIMIT:
         try:
             _free.popleft()
         except IndexError:
