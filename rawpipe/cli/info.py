@@ -1,4 +1,4 @@
-"""`rawpipe info`: what a RAW file holds, and which weights are installed."""
+"""`rawpipe info`: what a RAW file holds, which weights are installed, and what runs the kernels."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", action="store_true", help="list the weights of learned models, with their licences"
     )
+    parser.add_argument("--backends", action="store_true", help="what runs the kernels on this machine, and why")
     parser.add_argument("-q", "--quiet", action="store_true", help="no warnings")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print one fact a line."""
-    if options.weights == (options.file is not None):
-        raise FormatError("got neither a file nor --weights, or both; expected one of them: rawpipe info photo.nef")
+    if options.weights + options.backends + (options.file is not None) != 1:
+        raise FormatError(
+            "got none of a file, --weights and --backends, or several; expected one of them: rawpipe info photo.nef"
+        )
     if options.weights:
         _print_weights()
+        return 0
+    if options.backends:
+        from rawpipe.kernels import backends
+
+        for device, reason in backends().items():
+            print(f"{device:18} {reason}")
         return 0
     check_container(options.file)  # a bad file is refused before torch is waited for
     from rawpipe import Frame

@@ -36,6 +36,14 @@ def test_info_of_a_bad_file_is_one_line(tmp_path: Path, capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_info_says_what_runs_the_kernels(capsys):
+    assert main(["info", "--backends"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("cpu  ") and ("Numba" in said or "torch, since" in said)
+    assert main(["info", "--backends", "--weights"]) == 1
+    assert "expected one of them" in capsys.readouterr().err
+
+
 def test_stages_lists_every_stage_with_its_spaces(capsys):
     from rawpipe._registry import installed
 

@@ -1,0 +1,108 @@
+"""The kernel room against copies of the same bytes, and beside its peers: prints a Markdown table.
+
+python tests/benchmarks/kernel_speed.py [MEGAPIXELS [RUNS [THREADS]]]     (24 MP, 7 runs, 2 threads)
+
+One run, interleaved, medians. A copy reads the mosaic once and writes three planes, into memory that was touched
+before, as our results are.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+
+import numpy as np
+import torch
+
+from rawpipe import Frame, Pipeline, Space, kernels
+from rawpipe.colorimetry import CURVES
+from rawpipe.kernels.compiled import Program
+from rawpipe.stages import BlackLevel, ColorTransform, Demosaic, ToneCurve, WhiteBalance
+from rawpipe.stages.demosaic.malvar2004 import malvar2004
+
+megapixels = float(sys.argv[1]) if len(sys.argv) > 1 else 24.0
+runs = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+threads = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+torch.set_num_threads(threads)
+height = 2 * round((megapixels * 1e6 * 2 / 3) ** 0.5 / 2)
+width = 2 * round(megapixels * 1e6 / height / 2)
+floats = torch.from_numpy(np.random.default_rng(0).random((height, width), dtype=np.float32))
+counts = (floats * 16383).to(torch.uint16)
+mosaic = Frame.from_array(floats, "RGGB", space=Space.MOSAIC)
+sensor = Frame.from_array(counts, "RGGB", black=512, bits=14, neutral=(0.45, 1, 0.62), matrix="generic")
+stages = [BlackLevel(), WhiteBalance(), Demosaic(), ColorTransform(), ToneCurve()]
+compiled = Pipeline(stages).compile()
+
+
+def copy(source: torch.Tensor, dtype: torch.dtype) -> Callable[[], object]:
+    result = torch.zeros((3, height, width), dtype=dtype)
+    return lambda: result.copy_(source.expand(3, height, width))
+
+
+def codes() -> Callable[[], object]:
+    """The same work, and 16 bits at the end."""
+    ops = [
+        kernels.Affine(torch.full((4,), 1 / 15871), -512 / 15871),
+        kernels.Affine(torch.tensor([2.2, 1.0, 1.0, 1.6])),
+        kernels.Demosaic("malvar2004"),
+        kernels.Matrix(torch.tensor([[1.6, -0.5, -0.1], [-0.2, 1.5, -0.3], [0.0, -0.4, 1.4]])),
+        kernels.Encode(CURVES["srgb"]),
+        kernels.Quantize(),
+    ]
+    return lambda: Program(ops, True)(counts, "RGGB")
+
+
+FLOATS, FROM_COUNTS, CODES = "copy float32 to float32", "copy uint16 to float32", "copy uint16 to uint16"
+work: dict[str, tuple[str, Callable[[], object]]] = {
+    FLOATS: (FLOATS, copy(floats, torch.float32)),
+    FROM_COUNTS: (FROM_COUNTS, copy(counts.view(torch.int16), torch.float32)),
+    CODES: (CODES, copy(counts.view(torch.int16), torch.int16)),
+    "bilinear": (FLOATS, lambda: Demosaic("bilinear")(mosaic)),
+    "Malvar 2004": (FLOATS, lambda: Demosaic()(mosaic)),
+    "Malvar 2004, the torch reference in strips": (
+        FLOATS,
+        lambda: [malvar2004(strip, "RGGB") for strip in floats.split(64)],
+    ),
+    "Menon 2007, torch in strips": (FLOATS, lambda: Pipeline([Demosaic("menon2007")])(mosaic)),
+    "black, white balance, Malvar, colour, sRGB to float32, compiled": (
+        FROM_COUNTS,
+        lambda: compiled(sensor),
+    ),
+    "the same, not compiled": (FROM_COUNTS, lambda: Pipeline(stages)(sensor)),
+    "the same work to uint16": (CODES, codes()),
+}
+try:
+    import cv2
+
+    cv2.setNumThreads(threads)
+    pixels, result = counts.numpy(), np.empty((height, width, 3), np.uint16)
+    work["OpenCV bilinear, uint16"] = (CODES, lambda: cv2.demosaicing(pixels, cv2.COLOR_BayerRGGB2RGB, result))
+except ImportError:
+    pass
+try:
+    from kornia.color import CFA, raw_to_rgb
+
+    work["kornia bilinear"] = (FLOATS, lambda: raw_to_rgb(floats[None, None], CFA.BG))
+except ImportError:
+    pass
+
+if __name__ == "__main__":
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for turn in range(runs + 1):  # the first one compiles and touches memory
+        for name, (_, one) in work.items():
+            start = time.perf_counter()
+            one()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    print(f"{height}x{width}, {date.today()}, {threads} threads, torch {torch.__version__}, median of {runs}, ", end="")
+    print(f"load {os.getloadavg()[0]:.1f}; {kernels.backends()['cpu']}\n")
+    print("| | ms | best, ms | of the copy | best of the copy's best |\n|---|---|---|---|---|")
+    for name, (floor, _) in work.items():
+        ms, best = 1000 * medians[name], 1000 * min(times[name])
+        ratios = f"{medians[name] / medians[floor]:.1f}x | {min(times[name]) / min(times[floor]):.1f}x"
+        print(f"| {name} | {ms:.1f} | {best:.1f} | {ratios} |")
