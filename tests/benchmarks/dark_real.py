@@ -1,6 +1,6 @@
 """The Canon 550D's frame of a ColorChecker with and without Enhance: a contact sheet, and the noise left in its greys.
 
-    python tests/benchmarks/dark_real.py <canon_550d_ml_colorchecker.dng> <sheet.png> [weights] [steps]
+    python tests/benchmarks/dark_real.py <canon_550d_ml_colorchecker.dng> <sheet.png>
 
 The file's noise is unknown: NoiseCalibration estimates it from the picture and its masked border. Exposure is found by
 Enhance("exposure_diffusion"), and given to the others, so that all pictures are equally bright. The noise is the
@@ -30,7 +30,6 @@ from rawpipe.stages import (
     ToneCurve,
     WhiteBalance,
 )
-from rawpipe.stages.enhance import ExposureDiffusion
 
 # Row and column of the first and the last grey patch, and half a patch, in pixels.
 GREYS = ((930.0, 703.0), (921.0, 1259.0))
@@ -55,15 +54,16 @@ def greys(frame: Frame) -> list[tuple[float, float]]:
     return found
 
 
-def main(source: Path, sheet: Path, weights: str, steps: int | None) -> None:
+def main(source: Path, sheet: Path) -> None:
     frame = Frame.read(source)
     prepared = Pipeline([NoiseCalibration("blind"), BlackLevel(), RowNoise("picture"), DefectPixels()])(frame)
-    learned = Enhance(ExposureDiffusion(steps, weights)).measure(prepared)
+    learned = Enhance("exposure_diffusion").measure(prepared)
     ratio = float(str(learned.exposure))
     models: dict[str, Stage] = {
         "not enhanced": Enhance("classical", exposure=ratio, strength=0.0),
         "classical": Enhance("classical", exposure=ratio),
         "exposure_diffusion": learned,
+        "llflow": Enhance("llflow", exposure=ratio),
     }
     print(f"ratio found: {ratio:.3g}; noise: {prepared.history[0].parameters['source']}\n")
     print("| noise, % of the patch | white | 2 | 3 | 4 | 5 | black |\n|---|---|---|---|---|---|---|")
@@ -78,7 +78,7 @@ def main(source: Path, sheet: Path, weights: str, steps: int | None) -> None:
 
 
 def _draw(rows: list[tuple[str, np.ndarray]], sheet: Path) -> None:
-    gap, label, wide = 8, 22, 540
+    gap, label, wide = 8, 22, 420
     cells = []
     for name, pixels in rows:
         parts = [
@@ -103,5 +103,4 @@ def _draw(rows: list[tuple[str, np.ndarray]], sheet: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    _, source, sheet, *rest = sys.argv
-    main(Path(source), Path(sheet), *(rest[:1] or ["default"]), int(rest[1]) if len(rest) > 1 else None)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -40,6 +40,7 @@ _LEVELS = 2.0 ** torch.arange(-7.0, 0.0)  # of light, edges of the bins
 def photographs(count: int) -> list[Tensor]:
     """Squares (3, H, W) in 0..1."""
     found = [one for one in scikit_image_photographs() if min(one.shape[1:]) >= 2 * _SIDE and not one[0].equal(one[2])]
+    found = [one for one in found if one.float().mean() > 255 / 5]  # in a black sky nothing gets brighter
     return [one[:, : 2 * _SIDE, : 2 * _SIDE] / 255 for one in found[:count]]
 
 

@@ -6,6 +6,7 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,12 +15,13 @@ from torch import Tensor
 from rawpipe import Frame, NoiseModel, Pipeline, RawpipeWarning, bayer
 from rawpipe.metrics import psnr_db
 from rawpipe.stages import BlackLevel, Enhance, NoiseCalibration, RowNoise
-from rawpipe.stages.enhance import Classical, ExposureDiffusion
+from rawpipe.stages.enhance import Classical, ExposureDiffusion, LLFlow
 from rawpipe.stages.enhance.training.photographs import dead_leaves
 from rawpipe.stages.enhance.training.unprocess import sampled, typical, unprocess
 from rawpipe.stages.enhance.weights import Weights
 
-SETS = ExposureDiffusion.weight_sets()
+MODELS = (ExposureDiffusion, LLFlow)
+SETS = [path for model in MODELS for path in model.weight_sets().values()]
 FLAT = slice(16, 112), slice(16, 112)  # of each of the eight fields of 128x128 cells
 
 
@@ -56,14 +58,15 @@ def scene() -> Tensor:
     return bayer.unpack(sampled(unprocess(leaves[None, :, :384] / 255, typical()))[0], "RGGB", 384, 512)
 
 
-def test_there_is_a_default_set_that_products_may_use() -> None:
-    weights = Weights.read(SETS["default"])
+@pytest.mark.parametrize("model", MODELS)
+def test_there_is_a_default_set_that_products_may_use(model: Any) -> None:
+    weights = Weights.read(model.weight_sets()["default"])
     assert not weights.research_only and weights.licence == "Apache-2.0"
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_every_set_is_small_and_has_a_card_with_its_own_hash(name: str) -> None:
-    path, weights = SETS[name], Weights.read(SETS[name])
+@pytest.mark.parametrize("path", SETS, ids=lambda path: f"{path.parts[-3]} {path.stem}")
+def test_every_set_is_small_and_has_a_card_with_its_own_hash(path: Path) -> None:
+    weights = Weights.read(path)
     assert path.stat().st_size <= 16_000_000
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert weights.sha256 in card and weights.licence in card
@@ -73,18 +76,23 @@ def test_every_set_is_small_and_has_a_card_with_its_own_hash(name: str) -> None:
     assert re.fullmatch("[0-9a-f]{64}", weights.training["data_sha256"])
 
 
-@pytest.mark.parametrize(("ratio", "by_db"), [(20.0, 0.0), (100.0, 1.0), (300.0, 1.0)])
-def test_in_the_dark_it_beats_the_classical_model(ratio: float, by_db: float) -> None:
+@pytest.mark.parametrize(
+    ("model", "ratio", "by_db"),
+    [(ExposureDiffusion(), 20.0, 0.0), (ExposureDiffusion(), 100.0, 1.0), (ExposureDiffusion(), 300.0, 1.0),
+     (LLFlow(), 20.0, -2.0), (LLFlow(), 100.0, 1.0), (LLFlow(), 300.0, 1.0)],
+)  # fmt: skip
+def test_in_the_dark_it_beats_the_classical_model(model: object, ratio: float, by_db: float) -> None:
     truth = scene()
     frame = exposed(truth, "RGGB", ratio)
-    learned, classical = (pipeline(model, ratio)(frame).data for model in (ExposureDiffusion(), Classical()))
+    learned, classical = (pipeline(one, ratio)(frame).data for one in (model, Classical()))
     assert psnr_db(learned, truth) > psnr_db(classical, truth) + by_db
 
 
 @pytest.mark.parametrize("cfa", bayer.PHASES)
-def test_flat_fields_keep_their_colour(cfa: str) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_flat_fields_keep_their_colour(model: Any, cfa: str) -> None:
     truth = chart(cfa)
-    result = pipeline(ExposureDiffusion(), 100)(exposed(truth, cfa, 100)).data
+    result = pipeline(model(), 100)(exposed(truth, cfa, 100)).data
     got, expected = bayer.pack(result, cfa), bayer.pack(truth, cfa)
     for row in range(2):
         for column in range(4):
@@ -99,12 +107,13 @@ def test_flat_fields_keep_their_colour(cfa: str) -> None:
             assert bool((off < 0.002 + 0.02 * expected[field].mean((-2, -1))).all())
 
 
-def test_the_noise_profile_of_its_dng_is_the_noise_in_the_files_grey_patches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_the_noise_profile_of_its_dng_is_the_noise_in_the_files_grey_patches(model: Any, tmp_path: Path) -> None:
     cfa = "GBRG"
     path = tmp_path / "dark.dng"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RawpipeWarning)
-        pipeline(ExposureDiffusion(), 100)(exposed(chart(cfa, GREYS), cfa, 100)).write(path, matrix="generic")
+        pipeline(model(), 100)(exposed(chart(cfa, GREYS), cfa, 100)).write(path, matrix="generic")
         frame = BlackLevel()(Frame.read(path))
     assert frame.noise is not None and frame.cfa == cfa
     planes = bayer.pack(frame.data, cfa)

@@ -19,6 +19,7 @@ readmes = pytest.mark.parametrize("readme", READMES, ids=lambda path: path.paren
 
 
 @readmes
+@pytest.mark.filterwarnings("ignore:the weights 'lol' are for research only")
 def test_the_first_example_runs(readme: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     example = re.search(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert example is not None
