@@ -16,7 +16,7 @@ COMMANDS = {
     "info": "say what a RAW file holds, or which weights are installed",
     "calibrate": "measure a camera's noise from darks and flats, or estimate it from photographs",
     "eval": "score a model on real pairs of a dark and a well-lit picture",
-    "export": "write a camera profile in the form of another program",
+    "export": "write a camera profile for another program, or a model or a pipeline as ONNX",
     "train": "train a model on photographs, RAW files or pairs of exposures",
     "stages": "list the stages that are installed",
     "demo": "make a noisy RAW from a rendered scene and develop it, stage by stage",

@@ -47,7 +47,9 @@ class BlackLevel:
     area: tuple[int, int, int, int] | None = None
     profile: CameraProfile | str = "auto"
     found: str = ""
-    _levels: Tensor | None = field(default=None, repr=False, compare=False)
+    _levels: Tensor | None = field(
+        default=None, repr=False, compare=False, metadata={"says": "black in DN, for R, Gr, Gb, B"}
+    )
     _rows: Tensor | None = field(default=None, repr=False, compare=False)
     _columns: Tensor | None = field(default=None, repr=False, compare=False)
 

@@ -38,7 +38,12 @@ class ColorTransform:
 
     to: str = "srgb"
     matrix: Matrix | None = None
-    _matrix: Tensor | None = field(default=None, repr=False, compare=False)
+    _matrix: Tensor | None = field(
+        default=None,
+        repr=False,
+        compare=False,
+        metadata={"says": "camera RGB before any white balance to linear RGB of the result's space, row by row"},
+    )
 
     takes = Space.CAMERA
     gives = Space.RGB

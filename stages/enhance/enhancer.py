@@ -61,7 +61,8 @@ class Enhancer(Protocol):
     - `weights`: a parameter, name or path of the weights, which `Enhance(weights=...)` sets;
     - `sampled()`: the same model, drawing: with other seeds it gives other pictures;
     - `weights_used()`: which weights, in one line that starts with their hash;
-    - `weight_sets()`, static: files of the sets that come with it, by name, for `rawpipe info --weights`.
+    - `weight_sets()`, static: files of the sets that come with it, by name, for `rawpipe info --weights`;
+    - `graph()`: a `rawpipe.export.Graph` of its network, tensors in and tensors out, for `rawpipe export`.
     """
 
     @property

@@ -31,7 +31,9 @@ class Exposure:
     """
 
     ev: float | str = 0.0
-    _gain: Tensor | None = field(default=None, repr=False, compare=False)
+    _gain: Tensor | None = field(
+        default=None, repr=False, compare=False, metadata={"says": "by which linear light is multiplied"}
+    )
 
     takes = Space.MOSAIC | Space.CAMERA | Space.RGB
     gives = None

@@ -37,7 +37,12 @@ class WhiteBalance:
 
     method: str = "as_shot"
     gains: tuple[float, float, float] | None = None
-    _gains: Tensor | None = field(default=None, repr=False, compare=False)
+    _gains: Tensor | None = field(
+        default=None,
+        repr=False,
+        compare=False,
+        metadata={"says": "gains for R, G, B: the greatest part of the neutral / each"},
+    )
 
     takes = Space.MOSAIC | Space.CAMERA
     gives = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,11 +15,14 @@ from rawpipe.stages.enhance.draws import keyed
 from rawpipe.stages.enhance.enhancer import Given, Run
 from rawpipe.stages.enhance.exposure_diffusion.load import NAME, loaded
 from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Light
-from rawpipe.stages.enhance.exposure_diffusion.process import expose, mean_field, schedule
+from rawpipe.stages.enhance.exposure_diffusion.process import mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, believed, brightest_seen, check_guard
 from rawpipe.stages.enhance.loading import bundled, check_precision, in_half
 from rawpipe.stages.enhance.mirror import MIRROR_RADIUS, over_mirror_images
+
+if TYPE_CHECKING:
+    from rawpipe.export import Graph
 
 _CPU = torch.device("cpu")
 _DRAWING = 3  # steps: with one there is nothing to draw
@@ -111,11 +115,22 @@ class ExposureDiffusion:
     def _network(self, device: torch.device) -> Network:
         return Network(loaded(self.weights, device), in_half(self.precision, device))
 
+    def graph(self) -> Graph:
+        """The network and its steps with the photons that are expected, without the guard, for `rawpipe export`.
+
+        Raises:
+            StageError: photons are drawn, or mirror images wanted.
+        """
+        if self.mirrored or self.photons == "drawn":
+            raise StageError("got mirrored or drawn photons for a graph; expected neither: leave them out")
+        from rawpipe.stages.enhance.exposure_diffusion.graph import graph_of
+
+        return graph_of(loaded(self.weights, _CPU), self.passes)
+
     def prepared(self, given: Given) -> Run:
         """The network on the noise's device, ready for this ratio."""
         noise = given.noise
         network = self._network(noise.shot.device)
-        design = network.design
         shot = noise.shot.float()[:, None, None].clamp(min=LEAST_SHOT)
         read = (noise.read**2 + noise.row**2).sqrt().float()[:, None, None]
         light = Light(shot, read)
@@ -124,16 +139,8 @@ class ExposureDiffusion:
         top = brightest_seen(shot, read)
 
         def found(flat: Tensor, place: Tensor) -> Tensor:
-            dim = flat.clamp(0, 1) if design.clipped else torch.minimum(flat, top)
-            return expose(
-                lambda state, level: design.estimate(network(design.channels(state, level, dim, light)), state),
-                dim,
-                shot,
-                levels,
-                mean_field if self.photons == "mean" else keyed(given.seed, place),
-                markov=design.markov,
-                keep=False,
-            )[-1].clean
+            draw = mean_field if self.photons == "mean" else keyed(given.seed, place)
+            return network.design.exposed(network, flat, light, levels, draw)
 
         def run(planes: Tensor, place: Tensor) -> Tensor:
             flat = planes.reshape(-1, *planes.shape[-3:]).float()

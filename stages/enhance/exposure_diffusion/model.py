@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from rawpipe import StageError
 from rawpipe.stages.enhance.exposure_diffusion.head import Estimate, adaptive, plain
 from rawpipe.stages.enhance.exposure_diffusion.nafnet import NAFNet
-from rawpipe.stages.enhance.exposure_diffusion.process import PHOTON_UNIT
+from rawpipe.stages.enhance.exposure_diffusion.process import PHOTON_UNIT, Draw, expose, mean_field
 from rawpipe.stages.enhance.exposure_diffusion.unet import UNet
+from rawpipe.stages.enhance.limits import brightest_seen
 
 _BACKBONES: dict[str, Callable[[int, int, int], nn.Module]] = {
     "unet": UNet,
@@ -111,3 +112,27 @@ class Design:
     def estimate(self, output: Tensor, state: Tensor) -> Estimate:
         """The clean picture, from the network's output."""
         return adaptive(output, state) if self.head else plain(output)
+
+    def exposed(
+        self,
+        network: Callable[[Tensor], Tensor],
+        planes: Tensor,
+        light: Light,
+        levels: Sequence[Tensor],
+        draw: Draw = mean_field,
+    ) -> Tensor:
+        """The clean picture (n, 4, h, w) that a network makes of packed planes step by step.
+
+        Args:
+            network: of channels.
+            planes: at the reference brightness, not clipped (n, 4, h, w).
+            light: how they were exposed.
+            levels: multipliers, as `expose` has them.
+            draw: photons.
+        """
+        dim = planes.clamp(0, 1) if self.clipped else torch.minimum(planes, brightest_seen(*light))
+
+        def estimate(state: Tensor, level: Tensor) -> Estimate:
+            return self.estimate(network(self.channels(state, level, dim, light)), state)
+
+        return expose(estimate, dim, light.shot, levels, draw, markov=self.markov, keep=False)[-1].clean

@@ -7,10 +7,16 @@ from torch import Tensor
 
 from rawpipe import bayer
 from rawpipe.stages.enhance.exposure_diffusion.load import Loaded
+from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.exposure_diffusion.unet import UNet
 
 _SIDE = 64  # of the windows of a network that pools, where the weights don't say what it learned on
 _AT_ONCE = 8
+
+
+def side_of(design: Design) -> int | None:
+    """Packed pixels along a window, for a network that pools over all it sees; None for others."""
+    return design.window or _SIDE if design.pools else None
 
 
 class Network:
@@ -27,7 +33,7 @@ class Network:
 
     def __init__(self, loaded: Loaded, mixed: bool = False) -> None:
         self.design, self.module, self.mixed = loaded.design, loaded.module, mixed
-        self.side = self.design.window or _SIDE if self.design.pools else None
+        self.side = side_of(self.design)
 
     @property
     def grid(self) -> int:

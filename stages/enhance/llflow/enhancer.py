@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,9 @@ from rawpipe.stages.enhance.llflow.flow import STRIDE
 from rawpipe.stages.enhance.llflow.load import NAME, Loaded, loaded
 from rawpipe.stages.enhance.llflow.model import Network
 from rawpipe.stages.enhance.loading import bundled, check_precision, in_half
+
+if TYPE_CHECKING:
+    from rawpipe.export import Graph
 
 _CPU = torch.device("cpu")
 _SETS = {"raw": "default", "rgb": "lol"}
@@ -118,6 +122,18 @@ class LLFlow:
                 f"LLFlow(domain={found.design.domain!r})"
             )
         return found
+
+    def graph(self) -> Graph:
+        """The network at temperature 0, without the guard, for `rawpipe export`.
+
+        Raises:
+            StageError: samples are wanted.
+        """
+        if self.temperature:
+            raise StageError(f"got temperature {self.temperature} for a graph; expected 0: leave it out")
+        from rawpipe.stages.enhance.llflow.graph import graph_of
+
+        return graph_of(self._loaded(_CPU))
 
     def prepared(self, given: Given) -> Run:
         """The network on the noise's device, ready for this ratio."""
