@@ -112,6 +112,7 @@ def _described(model: Any, graph: Graph) -> bytes:
     model.doc_string = graph.title
     del model.metadata_props[:]
     facts = {
+        "multiple": str(graph.multiple),
         "h and w": f"multiples of {graph.multiple}, {LEAST} or more" if _open(graph) else "fixed",
         **{f"input {port.name}": _told(port) for port in graph.inputs},
         **{f"output {port.name}": _told(port) for port in graph.outputs},

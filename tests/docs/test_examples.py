@@ -68,6 +68,17 @@ def test_the_host_program_develops_reports_and_survives_a_bad_file(raw: Path, tm
     assert said.startswith("failed: ") and not (tmp_path / "y.tif").exists()
 
 
+def test_a_host_without_torch_runs_an_exported_model(tmp_path: Path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    from rawpipe.cli import main
+
+    assert main(["export", "exposure_diffusion", "--to", "onnx", "-o", str(tmp_path / "model.onnx")]) == 0
+    said = run(EXAMPLES / "embed_onnx.py", tmp_path / "model.onnx", tmp_path / "out.npy", cwd=tmp_path)
+    before, behind = map(float, re.findall(r"[0-9.]+", said))
+    assert behind < before / 2
+
+
 def test_the_example_plugin_installs_is_found_and_keeps_the_laws(raw: Path, tmp_path: Path):
     pytest.importorskip("setuptools", minversion="77", reason="building the plugin offline needs setuptools 77")
     site, copy = tmp_path / "site", tmp_path / "plugin"
@@ -86,9 +97,10 @@ def code_blocks(path: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_how_to_shows_the_host_program_that_runs():
-    program = (EXAMPLES / "embed_host.py").read_text(encoding="utf-8")
-    assert program in code_blocks(ROOT / "docs" / "howto" / "embed.md")
+def test_the_how_to_shows_the_host_programs_that_run():
+    programs = [(EXAMPLES / name).read_text(encoding="utf-8") for name in ("embed_host.py", "embed_onnx.py")]
+    assert programs == code_blocks(ROOT / "docs" / "howto" / "embed.md")
+    program = programs[0]
     lines = [line for line in program.splitlines() if line.strip()]
     assert len(lines) <= 32
 
