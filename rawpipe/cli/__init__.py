@@ -17,6 +17,7 @@ COMMANDS = {
     "calibrate": "measure a camera's noise from darks and flats, or estimate it from photographs",
     "eval": "score a model on real pairs of a dark and a well-lit picture",
     "export": "write a camera profile for another program, or a model or a pipeline as ONNX",
+    "bench": "measure speed and memory of this machine, beside copies of the same bytes and what others do",
     "train": "train a model on photographs, RAW files or pairs of exposures",
     "stages": "list the stages that are installed",
     "demo": "make a noisy RAW from a rendered scene and develop it, stage by stage",

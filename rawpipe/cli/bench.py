@@ -1,0 +1,108 @@
+"""`rawpipe bench`: speed and memory of this machine, beside copies of the same bytes and what others do."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rawpipe._errors import FormatError, PipelineError
+
+if TYPE_CHECKING:
+    from rawpipe.bench.measure import Line
+
+GROUPS = ("demosaic", "develop", "files", "networks")
+_QUICK = (0.03, 1, 256)  # megapixels, turns, side of the matrices
+_USUAL = (24.0, 5, 2048)
+_PROGRAMS = ("darktable-cli", "rawtherapee-cli")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--megapixels", type=float, nargs="+", metavar="MP", help="of the frames, such as 6 24 61 100 151"
+    )
+    parser.add_argument("--runs", type=int, help="turns after the first one; default 5")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, help="some of what is measured")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny frames, to see that it works; other programs left out"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PAGE",
+        help="a Markdown page with the two marker comments of rawpipe bench",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="don't say what is at work")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and write the table."""
+    megapixels, runs, side = _QUICK if options.quick else _USUAL
+    sizes, runs = options.megapixels or [megapixels], runs if options.runs is None else options.runs
+    if not all(0 < size <= 1000 for size in sizes) or runs < 1:
+        raise PipelineError(f"got {sizes} megapixels and {runs} runs; expected 0 to 1000, and 1 or more")
+    if options.output is not None and not options.output.is_file():
+        raise FormatError(f"got {options.output}, which is no file; expected a page to write into")
+    from rawpipe.bench.measure import measured
+    from rawpipe.bench.networks import matrix_product
+    from rawpipe.bench.table import BEGIN, END, replaced, table
+
+    found, peak = [], None
+    groups = options.only or GROUPS
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for size, group in product(sizes, groups):  # lines of a group are compared, and run in turns
+            lines = list(_lines(group, size, Path(folder)))
+            if options.quick:
+                lines = [line for line in lines if line.name not in _PROGRAMS]
+            if group == "networks":
+                lines.append(matrix_product(side))
+            found += measured(lines, runs, lambda name: _say(name, options.quiet))
+            peak = found.pop() if group == "networks" else peak
+        _say("", options.quiet)
+    section = table(found, peak, _command(options), runs)
+    if options.output is None or not replaced(options.output, section):
+        if options.output is not None:
+            print(f"warning: {options.output} lacks {BEGIN} and {END}; it is as it was", file=sys.stderr)
+        print(section, end="")
+    return 0
+
+
+def _lines(group: str, megapixels: float, folder: Path) -> Iterator[Line]:
+    """Of a group."""
+    from rawpipe.bench.files import files
+    from rawpipe.bench.networks import networks
+    from rawpipe.bench.picture import demosaicing, developing
+
+    if group == "demosaic":
+        yield from demosaicing(megapixels)
+    elif group == "develop":
+        yield from developing(megapixels)
+    elif group == "files":
+        yield from files(megapixels, folder)
+    else:
+        yield from networks(megapixels)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What was typed, but for the page."""
+    words = ["rawpipe bench"]
+    if options.megapixels:
+        words += ["--megapixels", *(f"{size:g}" for size in options.megapixels)]
+    if options.only:
+        words += ["--only", *options.only]
+    if options.runs:
+        words.append(f"--runs {options.runs}")
+    return " ".join(words + (["--quick"] if options.quick else []))
+
+
+def _say(name: str, quiet: bool) -> None:
+    if not quiet and sys.stderr.isatty():
+        print(f"\r\033[K{name}", end="", file=sys.stderr, flush=True)
