@@ -25,6 +25,7 @@ class Line:
         megapixels: of the frame.
         floor: name of the line that it is compared with: a copy of its own bytes, or a bare network; None = none.
         flops: floating-point operations, for networks.
+        peak: name of the matrix product whose rate theirs is compared with.
         outside: whether it runs in another process, whose memory isn't seen.
     """
 
@@ -33,6 +34,7 @@ class Line:
     megapixels: float
     floor: str | None = None
     flops: float | None = None
+    peak: str | None = None
     outside: bool = False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -18,35 +18,49 @@ from rawpipe.stages.enhance import Enhance, Enhancer, ExposureDiffusion, LLFlow
 from rawpipe.stages.enhance.exposure_diffusion import load as exposing
 from rawpipe.stages.enhance.llflow import load as flowing
 from rawpipe.stages.enhance.llflow.model import Design, Network
+from rawpipe.stages.enhance.loading import in_half
 
-PEAK = "matrix product"
+PEAKS = {torch.float32: "matrix product, float32", torch.bfloat16: "matrix product, bfloat16"}
 _CPU = torch.device("cpu")
 _RATIO = 100.0
 _MOST_BARE = 1.0  # megapixels: memory of a bare flow grows with all it sees
 _COUNTED = 64  # rows and columns on which operations are counted, in proportion to the pixels
 
 
-def matrix_product(side: int) -> Line:
-    """A square product in float32."""
-    one, other = torch.rand(side, side), torch.rand(side, side)
-    return Line(PEAK, lambda: one @ other, side * side / 1e6, flops=2.0 * side**3)
+def networks(megapixels: float, side: int) -> Iterator[Line]:
+    """ExposureDiffusion with one step, and LLFlow on RAW; without weights that come along, a fresh network alone.
 
-
-def networks(megapixels: float) -> Iterator[Line]:
-    """ExposureDiffusion with one step, and LLFlow on RAW; without weights that come along, a fresh network alone."""
+    Args:
+        megapixels: of the frame; of LLFlow's at most one, since a bare flow's memory grows with all it sees.
+        side: of the square matrices whose product shows what this machine can do.
+    """
+    types = [torch.float32] + ([torch.bfloat16] if in_half("auto", _CPU) else [])
+    for dtype in types:
+        yield _product(side, dtype)
     held = exposing.loaded("default", _CPU)
-    name = "ExposureDiffusion"
-    yield _bare(name, held.module, held.design.inputs, megapixels)
-    yield _stage(name, ExposureDiffusion(steps=1), megapixels)
+    for dtype in types:
+        yield _bare("ExposureDiffusion", held.module, held.design.inputs, megapixels, dtype)
+        stage = ExposureDiffusion(steps=1, precision=_name(dtype))
+        yield _stage("ExposureDiffusion", stage, megapixels, dtype)
     try:
-        flow, stage = flowing.loaded("default", _CPU).module, True
+        flow, comes = flowing.loaded("default", _CPU).module, True
     except FormatError:
-        flow, stage = Design("raw").build().requires_grad_(False).eval(), False
+        flow, comes = Design("raw").build().requires_grad_(False).eval(), False
         flow = flow.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     small = min(megapixels, _MOST_BARE)
-    yield _bare("LLFlow", _Likeliest(flow), flow.design.inputs, small)
-    if stage:
-        yield _stage("LLFlow", LLFlow(), small)
+    yield _bare("LLFlow", _Likeliest(flow), flow.design.inputs, small, torch.float32)
+    if comes:
+        yield _stage("LLFlow", LLFlow(), small, torch.float32)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _product(side: int, dtype: torch.dtype) -> Line:
+    """Of two square matrices."""
+    one, other = (torch.rand(side, side).to(dtype) for _ in range(2))
+    return Line(PEAKS[dtype], lambda: one @ other, side * side / 1e6, flops=2.0 * side**3)
 
 
 class _Likeliest(nn.Module):
@@ -60,18 +74,19 @@ class _Likeliest(nn.Module):
         return self.network.estimate(dark)
 
 
-def _bare(name: str, module: nn.Module, inputs: int, megapixels: float) -> Line:
+def _bare(name: str, module: nn.Module, inputs: int, megapixels: float, dtype: torch.dtype) -> Line:
     """The network alone, its inputs made before."""
     height, width = (length // 2 for length in size_of(megapixels))
     channels = torch.rand(1, inputs, height, width).contiguous(memory_format=torch.channels_last)
     flops = _counted(module, inputs) * height * width / _COUNTED**2
 
     def run() -> Tensor:
-        with torch.inference_mode():
+        mixed = dtype is torch.bfloat16
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             found: Tensor = module(channels)
         return found
 
-    return Line(f"{name}, bare network", run, megapixels, flops=flops)
+    return Line(f"{name}, bare network, {_name(dtype)}", run, megapixels, flops=flops, peak=PEAKS[dtype])
 
 
 def _counted(module: nn.Module, inputs: int) -> float:
@@ -81,7 +96,7 @@ def _counted(module: nn.Module, inputs: int) -> float:
     return float(counter.get_total_flops())
 
 
-def _stage(name: str, model: Enhancer, megapixels: float) -> Line:
+def _stage(name: str, model: Enhancer, megapixels: float, dtype: torch.dtype) -> Line:
     """Enhance in a pipeline of its own: inputs, tiles, guard, and the trial of the noise that is left."""
     noise = Noise(*(torch.full((4,), value) for value in (1e-4, 1e-3, 1e-4)))
     mosaic = 0.01 * torch.rand(size_of(megapixels))
@@ -92,5 +107,5 @@ def _stage(name: str, model: Enhancer, megapixels: float) -> Line:
         with torch.inference_mode():
             return pipeline.run(frame)
 
-    work: Callable[[], object] = run
-    return Line(f"{name}, stage", work, megapixels, f"{name}, bare network")
+    said = _name(dtype)
+    return Line(f"{name}, stage, {said}", run, megapixels, f"{name}, bare network, {said}")

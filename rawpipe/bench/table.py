@@ -27,25 +27,23 @@ PACKAGES = (
 )
 
 
-def table(found: Sequence[Measured], peak: Measured | None, command: str, runs: int) -> str:
+def table(found: Sequence[Measured], command: str, runs: int) -> str:
     """The section: machine, versions, date and command, then a row for every line.
 
     Args:
         found: what was measured; lines compare with others of the same size.
-        peak: the matrix product that networks are compared with.
         command: that measured it.
         runs: turns.
     """
     floors = {(one.line.name, one.line.megapixels): one.seconds for one in found}
+    rates = {one.line.name: one.gigaflops for one in found}
     rows = [f"`{command}`: {_machine()}, {date.today()}. Medians of {runs} turns, default allocator.", ""]
-    if peak is not None:
-        rows[0] += f" Peak of float32 matrix products: {peak.gigaflops:.0f} GFLOP/s."
-    rows += ["| | MP | ms | ns per pixel | of what it is compared with | GFLOP/s | of the peak | peak MB |"]
+    rows += ["| | MP | ms | ns per pixel | of what it is compared with | GFLOP/s | of this machine's | peak MB |"]
     rows += ["|---|---|---|---|---|---|---|---|"]
     for one in found:
         line, rate = one.line, one.gigaflops
         base = None if line.floor is None else floors.get((line.floor, line.megapixels))
-        share = None if rate is None or peak is None or peak.gigaflops is None else rate / peak.gigaflops
+        peak = None if line.peak is None else rates.get(line.peak)
         cells = (
             line.name,
             f"{line.megapixels:.3g}",
@@ -53,7 +51,7 @@ def table(found: Sequence[Measured], peak: Measured | None, command: str, runs: 
             f"{1e3 * one.seconds / line.megapixels:.1f}",
             "" if base is None else f"{one.seconds / base:.2f}x {line.floor}",
             "" if rate is None else f"{rate:.0f}",
-            "" if share is None else f"{share:.0%}",
+            "" if rate is None or peak is None else f"{rate / peak:.0%} of {line.peak}",
             "" if one.peak_mb is None else f"{one.peak_mb:.0f}",
         )
         rows.append("| " + " | ".join(cells) + " |")

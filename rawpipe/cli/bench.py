@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rawpipe._errors import FormatError, PipelineError
 
 if TYPE_CHECKING:
-    from rawpipe.bench.measure import Line
+    from rawpipe.bench.measure import Line, Measured
 
 GROUPS = ("demosaic", "develop", "files", "networks")
 _QUICK = (0.03, 1, 256)  # megapixels, turns, side of the matrices
@@ -51,23 +51,19 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None and not options.output.is_file():
         raise FormatError(f"got {options.output}, which is no file; expected a page to write into")
     from rawpipe.bench.measure import measured
-    from rawpipe.bench.networks import matrix_product
     from rawpipe.bench.table import BEGIN, END, replaced, table
 
-    found, peak = [], None
+    found: list[Measured] = []
     groups = options.only or GROUPS
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for size, group in product(sizes, groups):  # lines of a group are compared, and run in turns
-            lines = list(_lines(group, size, Path(folder)))
+            lines = list(_lines(group, size, side, Path(folder)))
             if options.quick:
                 lines = [line for line in lines if line.name not in _PROGRAMS]
-            if group == "networks":
-                lines.append(matrix_product(side))
             found += measured(lines, runs, lambda name: _say(name, options.quiet))
-            peak = found.pop() if group == "networks" else peak
         _say("", options.quiet)
-    section = table(found, peak, _command(options), runs)
+    section = table(found, _command(options), runs)
     if options.output is None or not replaced(options.output, section):
         if options.output is not None:
             print(f"warning: {options.output} lacks {BEGIN} and {END}; it is as it was", file=sys.stderr)
@@ -75,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _lines(group: str, megapixels: float, folder: Path) -> Iterator[Line]:
+def _lines(group: str, megapixels: float, side: int, folder: Path) -> Iterator[Line]:
     """Of a group."""
     from rawpipe.bench.files import files
     from rawpipe.bench.networks import networks
@@ -88,7 +84,7 @@ def _lines(group: str, megapixels: float, folder: Path) -> Iterator[Line]:
     elif group == "files":
         yield from files(megapixels, folder)
     else:
-        yield from networks(megapixels)
+        yield from networks(megapixels, side)
 
 
 def _command(options: argparse.Namespace) -> str:

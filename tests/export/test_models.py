@@ -67,7 +67,7 @@ def compared(model: ExposureDiffusion | LLFlow, path: Path, height: int, width: 
 
 def test_exposure_diffusion_is_the_model_of_enhance_without_its_guard(tmp_path: Path) -> None:
     weights = exposing(tmp_path, Design("unet", 4))
-    model = ExposureDiffusion(steps=2, weights=weights, guard=0)
+    model = ExposureDiffusion(steps=2, weights=weights, guard=0, precision="float32")
     difference = write_onnx(model.graph(), tmp_path / "ed.onnx")
     assert difference is not None and difference < 1e-5
     for size in ((32, 16), (80, 112)):
@@ -93,7 +93,7 @@ def facts(path: Path) -> None:
 
 def test_a_network_that_pools_is_exported_for_its_window(tmp_path: Path) -> None:
     weights = exposing(tmp_path, Design("nafnet-1", 4, window=16))
-    model = ExposureDiffusion(steps=1, weights=weights, guard=0)
+    model = ExposureDiffusion(steps=1, weights=weights, guard=0, precision="float32")
     graph = model.graph()
     assert graph.inputs[0].shape == (1, 4, 16, 16)
     assert "windows of 16 x 16, 12 apart" in graph.says["windows"]
