@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rawpipe import Cancelled, Frame, Pipeline, Space
+from rawpipe import Cancelled, Pipeline, Space
 from rawpipe.cli import main
 from rawpipe.cli._overlap import overlapped
 from rawpipe.io import tiff
@@ -123,24 +123,24 @@ def test_closing_stops_a_write_and_waits_for_it():
 
 
 def test_an_interrupt_while_a_file_is_written_leaves_no_part_of_it(shots: Path, tmp_path: Path, monkeypatch, capsys):
-    encoding, runs, run, encoded = threading.Event(), 0, Pipeline.run, tiff._Strips.encoded
+    encoding, runs, strips_of, encoded = threading.Event(), 0, Pipeline.strips, tiff._Strips.encoded
 
     def slow(strips, pixels):
         encoding.set()
         time.sleep(0.2)
         return encoded(strips, pixels)
 
-    def interrupted(pipeline, frame, **options):
+    def interrupted(pipeline, frame):
         nonlocal runs
         runs += 1
         if runs == 3:
             assert encoding.wait(20)
             raise KeyboardInterrupt
         encoding.clear()
-        return run(pipeline, frame, **options)
+        return strips_of(pipeline, frame)
 
     monkeypatch.setattr(tiff._Strips, "encoded", slow)
-    monkeypatch.setattr(Pipeline, "run", interrupted)
+    monkeypatch.setattr(Pipeline, "strips", interrupted)
     started = time.monotonic()
     assert main(["develop", str(shots), "-o", str(tmp_path / "out")]) == 130
     assert time.monotonic() - started < 20
@@ -156,14 +156,14 @@ def test_an_interrupt_while_a_file_is_awaited_ends_the_command(shots: Path, tmp_
 
 
 def test_a_write_that_fails_is_said_in_its_place(shots: Path, tmp_path: Path, monkeypatch, capsys):
-    write = Frame.write
+    write = tiff.write_tiff
 
-    def full(frame, path, **options):
+    def full(strips, path, **options):
         if Path(path).stem == "2":
             raise OSError(28, "No space left on device")
-        return write(frame, path, **options)
+        return write(strips, path, **options)
 
-    monkeypatch.setattr(Frame, "write", full)
+    monkeypatch.setattr(tiff, "write_tiff", full)
     assert main(["develop", str(shots), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
     assert "2.dng: OSError: [Errno 28] No space left on device" in said.err and "5 of 6 files developed" in said.err
