@@ -101,6 +101,16 @@ def test_crops_with_odd_origins_are_developed_alike(cfa: str, dtype: torch.dtype
     assert_same(develop().compile()(frame), develop()(frame))
 
 
+@phases
+@counts
+def test_menon_decides_in_one_pass_as_behind_single_stages(cfa: str, dtype: torch.dtype) -> None:
+    frame = synthetic_frame(Space.SENSOR, 203, 190, cfa, dtype=dtype)
+    noise = torch.rand(203, 190, generator=torch.Generator().manual_seed(1)) * 14000
+    pipeline = Pipeline([BlackLevel(), WhiteBalance(), ClipHighlights(), Exposure(0.3), Demosaic("menon2007")])
+    frame = replace(frame, data=noise.to(dtype))
+    assert torch.equal(pipeline.compile()(frame).data, pipeline(frame).data)
+
+
 ON_MOSAIC = (WhiteBalance(), Exposure(0.5), ClipHighlights())
 ON_PLANES = (WhiteBalance(gains=(1.5, 1.0, 2.0)), ClipHighlights(), Exposure(-1.0))
 

@@ -15,7 +15,7 @@ from rawpipe.kernels import buffers, curves, lines
 from rawpipe.kernels.ops import Affine, Clip, Demosaic, Encode, Matrix, Op, Quantize, Table
 from rawpipe.kernels.threads import over_rows
 
-_METHODS = {"bilinear": lines.BILINEAR, "malvar2004": lines.MALVAR}
+_METHODS = {"bilinear": lines.BILINEAR, "malvar2004": lines.MALVAR, "menon2007": lines.MENON}
 Array = np.ndarray[Any, Any]
 
 
@@ -71,7 +71,8 @@ class Program:
         if self.quantized and len(on_planes) > 1 and isinstance(curve := on_planes[-2], Encode):
             self.encode = np.array(curves.numbers(curve.curve, 65535.0), np.float32)
             del on_planes[-2]
-        self.first = _leading(on_sites)
+        # Menon's decisions turn with the last bits: ahead of them nothing is merged
+        self.first = _leading([] if self.method == lines.MENON else on_sites)
         self.on_sites, self.on_planes = _coded(on_sites), _coded(on_planes)
 
     def __call__(self, data: Tensor, cfa: str | None) -> Tensor:

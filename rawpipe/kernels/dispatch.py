@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rawpipe import bayer
 
-METHODS = ("bilinear", "malvar2004")
+METHODS = ("bilinear", "malvar2004", "menon2007")
 """Demosaicing that the compiled path has."""
 _DTYPES = (torch.uint16, torch.float32)
 

@@ -10,25 +10,56 @@ All compiled code that calls other compiled code stands in this file: Numba's ca
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
 AFFINE, CLIP, MATRIX, CURVE, TABLE = range(5)
-NONE, BILINEAR, MALVAR = range(3)
+NONE, BILINEAR, MALVAR, MENON = range(4)
 PARAMETERS = 16
 """Numbers that an operation has room for."""
 
-_EDGE = 2  # mirrored pairs of columns on either side of a row in the ring
-_RING = 8  # rows, a power of two
+_EDGE = 7  # mirrored pairs of columns on either side of a row in the ring: Menon's steps use one each
+_RING = 9  # rows of the mosaic: Menon's last step is 8 behind the newest
+_STEP_RING = 5  # rows of each of its steps
+Array = np.ndarray[Any, np.dtype[np.float32]]
 _f = np.float32
 _HALF, _EIGHTH, _QUARTER, _ONE_AND_A_HALF = _f(0.5), _f(0.125), _f(0.25), _f(1.5)
-_TWO, _FOUR, _FIVE, _SIX, _FULL = _f(2), _f(4), _f(5), _f(6), _f(65535)
+_TWO, _THREE, _FOUR, _FIVE, _SIX, _FULL = _f(2), _f(3), _f(4), _f(5), _f(6), _f(65535)
 _HUGE, _MAGIC = _f(1e38), _f(1.5 * 2**23)  # added to a small number, its last bits are the rounded number
 _MANTISSA, _ONE, _EXPONENT = np.int32(0x7FFFFF), np.int32(0x3F800000), np.int32(23)
 _SIGNLESS, _INFINITE = np.int32(0x7FFFFFFF), np.int32(0x7F800000)
+
+
+class Steps(NamedTuple):
+    """Rings of lines that Menon's steps hand on, (rows, n) each: an array for each, or LLVM takes them for entangled.
+
+    Args:
+        row: colour minus green, interpolated along the row.
+        column: the same along the column.
+        row_change: how much `row` changes towards the next site.
+        column_change: how much `column` changes towards the next site.
+        along_row: 1 where the row was chosen, or 0.
+        chosen: the difference along the chosen direction.
+        at_green: red minus blue at the green sites.
+        refined: `chosen` again, smoothed along the direction.
+        other: red minus blue at the coloured sites.
+        refined_at_green: `at_green` again, from `refined`.
+    """
+
+    row: Array
+    column: Array
+    row_change: Array
+    column_change: Array
+    along_row: Array
+    chosen: Array
+    at_green: Array
+    refined: Array
+    other: Array
+    refined_at_green: Array
+
 
 exact = njit(nogil=True, error_model="numpy")
 contracted = njit(nogil=True, error_model="numpy", fastmath={"contract"})
@@ -54,8 +85,9 @@ def _float(typing: Any, value: Any) -> Any:
 @exact
 def fold(index, length):
     """An index outside 0..length-1 mirrored in, without repeating the ends."""
-    period = max(2 * (length - 1), 1)
-    index = abs(index) % period
+    period, index = max(2 * (length - 1), 1), abs(index)
+    if index >= period:  # a division for every edge pixel would be felt
+        index %= period
     return min(index, period - index)
 
 
@@ -168,9 +200,145 @@ def bilinear(b, c, d, at, own, green, other):
         other[2 * i + 1] = other_at_green if even else other_at_color
 
 
+@exact
+def menon_differences(ring, steps, y, at):
+    """Colour minus green in row `y`, by the five-tap filter along the row and the column, and how much both change.
+
+    Section II-A and the terms of II-C. `at` as in `malvar`; `steps`: the rings of all steps, by name.
+    """
+    n, g = steps.row.shape[1] - 2, 1 - at
+    c = ring[y % _RING]
+    center, before, behind = c[at, 1:], c[at], c[at, 2:]
+    left, right = c[g, at:], c[g, 1 + at :]
+    two_above, above = ring[(y - 2) % _RING, at, 1:], ring[(y - 1) % _RING, at, 1:]
+    below, two_below = ring[(y + 1) % _RING, at, 1:], ring[(y + 2) % _RING, at, 1:]
+    row, column = steps.row[y % _STEP_RING, 1:], steps.column[y % _STEP_RING, 1:]
+    column_above, change = steps.column[(y - 2) % _STEP_RING, 1:], steps.column_change[(y - 2) % _STEP_RING, 1:]
+    for i in range(n):
+        own = (_TWO * center[i] - before[i]) - behind[i]
+        row[i] = center[i] - ((left[i] + right[i]) * _HALF + own * _QUARTER)
+        own = (_TWO * center[i] - two_above[i]) - two_below[i]
+        column[i] = center[i] - ((above[i] + below[i]) * _HALF + own * _QUARTER)
+        change[i] = abs(column_above[i] - column[i])
+    row_change = steps.row_change[y % _STEP_RING, 1:]
+    for i in range(n - 1):
+        row_change[i] = abs(row[i] - row[i + 1])
+
+
+@exact
+def menon_decision(steps, y, at):
+    """The difference of row `y` along the direction in which differences change less (section II-C)."""
+    n, p = steps.row.shape[1] - 4, 2
+    h, h_above, h_below = (
+        steps.row_change[y % _STEP_RING, p - 1 :],
+        steps.row_change[(y - 2) % _STEP_RING, p - 1 :],
+        steps.row_change[(y + 2) % _STEP_RING, p - 1 :],
+    )
+    v, v_above = steps.column_change[y % _STEP_RING, p - 1 :], steps.column_change[(y - 2) % _STEP_RING, p - 1 :]
+    corner = p - 1 + at  # in the rows between, which hold the other colour
+    h_up, h_down = steps.row_change[(y - 1) % _STEP_RING, corner:], steps.row_change[(y + 1) % _STEP_RING, corner:]
+    v_beside = steps.column_change[(y - 1) % _STEP_RING, corner:]
+    row, column = steps.row[y % _STEP_RING, p:], steps.column[y % _STEP_RING, p:]
+    along, chosen = steps.along_row[y % _STEP_RING, p:], steps.chosen[y % _STEP_RING, p:]
+    for i in range(n):
+        sides = ((h_above[i] + h_above[i + 1]) + h_below[i]) + h_below[i + 1]
+        across = (_THREE * (h[i + 1] + h[i]) + sides) + (h_up[i] + h_down[i])
+        sides = ((v_above[i] + v[i]) + v_above[i + 2]) + v[i + 2]
+        down = (_THREE * (v[i + 1] + v_above[i + 1]) + sides) + (v_beside[i] + v_beside[i + 1])
+        along_row, by_row, by_column = down >= across, row[i], column[i]
+        along[i] = _f(1) if along_row else _f(0)
+        chosen[i] = by_row if along_row else by_column
+
+
+@exact
+def menon_at_green(source, target, y, at, sign):
+    """Red minus blue at the green sites of row `y`, from the differences `source` of the rows around.
+
+    `sign`: 1 in rows with red, -1 in rows with blue.
+    """
+    n, p = source.shape[1] - 2, 1
+    own, result = source[y % _STEP_RING, p - at :], target[y % _STEP_RING, p:]
+    above, below = source[(y - 1) % _STEP_RING, p:], source[(y + 1) % _STEP_RING, p:]
+    for i in range(n):
+        result[i] = sign * ((own[i] + own[i + 1]) * _HALF - (above[i] + below[i]) * _HALF)
+
+
+@exact
+def menon_refined(steps, y, at):
+    """The differences of row `y` again, as means of three sites along the direction; first red minus blue there."""
+    n, p = steps.row.shape[1] - 4, 2
+    d, above, below = (
+        steps.chosen[y % _STEP_RING, p - 1 :],
+        steps.chosen[(y - 2) % _STEP_RING, p:],
+        steps.chosen[(y + 2) % _STEP_RING, p:],
+    )
+    s = steps.at_green[y % _STEP_RING, p - 1 + at :]
+    s_above, s_below = steps.at_green[(y - 1) % _STEP_RING, p:], steps.at_green[(y + 1) % _STEP_RING, p:]
+    along, refined, other = (
+        steps.along_row[y % _STEP_RING, p:],
+        steps.refined[y % _STEP_RING, p:],
+        steps.other[y % _STEP_RING, p:],
+    )
+    for i in range(n):
+        across = (d[i] + d[i + 1]) * _HALF + (d[i + 1] + d[i + 2]) * _HALF
+        down = (above[i] + d[i + 1]) * _HALF + (d[i + 1] + below[i]) * _HALF
+        refined[i] = (d[i + 1] + (across if along[i] > _f(0) else down)) / _THREE
+        across, down = s[i] + s[i + 1], s_above[i] + s_below[i]
+        other[i] = (across if along[i] > _f(0) else down) * _HALF
+
+
+@exact
+def menon_ahead(ring, steps, y, sites):
+    """All steps as far as they go when row `y` is the last in the ring."""
+    at, sign = np.empty(2, np.int64), np.empty(2, np.float32)
+    for i in range(2):
+        at[i] = color_at(sites[i])
+        sign[i] = 1 if has_red(sites[i]) else -1
+    even, odd = y % 2, (y + 1) % 2
+    menon_differences(ring, steps, y - 2, at[even])
+    menon_decision(steps, y - 4, at[even])
+    menon_at_green(steps.chosen, steps.at_green, y - 5, at[odd], sign[odd])
+    menon_refined(steps, y - 6, at[even])
+    menon_at_green(steps.refined, steps.refined_at_green, y - 7, at[odd], sign[odd])
+
+
+@exact
+def menon(ring, steps, y, at, sign, own, green, other):
+    """Menon, Andriani and Calvagno (2007) for the row `y`, when row `y` + 8 is the last; arguments as of `malvar`."""
+    n, g, p = len(green) // 2, 1 - at, _EDGE
+    c = ring[y % _RING]
+    colors, greens = c[at, p:], c[g, p:]
+    d, above, below = (
+        steps.refined[y % _STEP_RING, p:],
+        steps.refined[(y - 1) % _STEP_RING, p:],
+        steps.refined[(y + 1) % _STEP_RING, p:],
+    )
+    d_beside = steps.refined[y % _STEP_RING, p - at :]
+    s = steps.refined_at_green[y % _STEP_RING, p - 1 + at :]
+    s_above, s_below = (
+        steps.refined_at_green[(y - 1) % _STEP_RING, p:],
+        steps.refined_at_green[(y + 1) % _STEP_RING, p:],
+    )
+    along, first = steps.along_row[y % _STEP_RING, p:], steps.other[y % _STEP_RING, p:]
+    even = at == 0
+    for i in range(n):
+        center, middle = colors[i], greens[i]
+        across, down = s[i] + s[i + 1], s_above[i] + s_below[i]
+        other_at_color = center - sign * ((first[i] + (across if along[i] > _f(0) else down)) / _THREE)
+        green_at_color = center - d[i]
+        own_at_green = middle + (d_beside[i] + d_beside[i + 1]) * _HALF
+        other_at_green = middle + (above[i] + below[i]) * _HALF
+        own[2 * i] = center if even else own_at_green
+        own[2 * i + 1] = own_at_green if even else center
+        green[2 * i] = green_at_color if even else middle
+        green[2 * i + 1] = middle if even else green_at_color
+        other[2 * i] = other_at_color if even else other_at_green
+        other[2 * i + 1] = other_at_green if even else other_at_color
+
+
 @contracted
 def affine(line, gain, offset):
-    """A line times a gain, plus an offset."""
+    """A line times a gain, plus an offset, rounded once, as torch's addcmul."""
     for i in range(len(line)):
         line[i] = line[i] * gain + offset
 
@@ -286,15 +454,55 @@ def store_all(lines, out, at, plane, width, encode):
 
 
 @exact
-def demosaic_row(ring, y, sites, method, red, green, blue):
+def color_at(sites):
+    """Whether red or blue stands in the even (0) or the odd (1) columns of a row with these two sites."""
+    return 1 if sites[0] == 1 or sites[0] == 2 else 0
+
+
+@exact
+def has_red(sites):
+    """Whether a row with these two sites has red."""
+    return min(sites[0], sites[1]) == 0
+
+
+@exact
+def halo_of(method):
+    """Rows above and below that a method looks at."""
+    if method == NONE:
+        return 0
+    return 1 if method == BILINEAR else 2 if method == MALVAR else 8
+
+
+@exact
+def demosaic_row(ring, steps, y, sites, method, red, green, blue):
     """The three planes of row `y` from a ring that holds its neighbours; `sites`: the two of this row."""
-    at = 1 if sites[0] == 1 or sites[0] == 2 else 0
-    own, other = (red, blue) if min(sites[0], sites[1]) == 0 else (blue, red)
+    at, redly = color_at(sites), has_red(sites)
+    own, other = (red, blue) if redly else (blue, red)
     b, c, d = ring[(y - 1) % _RING], ring[y % _RING], ring[(y + 1) % _RING]
     if method == BILINEAR:
         bilinear(b, c, d, at, own, green, other)
-    else:
+    elif method == MALVAR:
         malvar(ring[(y - 2) % _RING], b, c, d, ring[(y + 2) % _RING], at, own, green, other)
+    else:
+        menon(ring, steps, y, at, _f(1) if redly else _f(-1), own, green, other)
+
+
+@exact
+def rings(width, method):
+    """Empty rings for rows of this width: of the mosaic, and of Menon's steps."""
+    length, rows = (width + 1) // 2 + 2 * _EDGE, _STEP_RING if method == MENON else 0
+    return np.zeros((_RING, 2, length), np.float32), Steps(
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), np.float32),
+    )
 
 
 @entry
@@ -307,25 +515,29 @@ def demosaic_band(source, stride, size, band, sites, method, out):
         size: height and width.
         band: first row, and the one behind the last.
         sites: the site in each place of the 2x2 cell, 0 R, 1 Gr, 2 Gb, 3 B (2, 2).
-        method: BILINEAR or MALVAR.
+        method: BILINEAR, MALVAR or MENON.
         out: float32 pixels of the result, plane by plane, without gaps.
     """
-    height, width = size
-    pairs, plane = (width + 1) // 2, height * width
-    ring = np.empty((_RING, 2, pairs + 2 * _EDGE), np.float32)
-    lines = np.empty((3, 2 * pairs), np.float32)
-    halo = 1 if method == BILINEAR else 2
-    for ahead in range(band[0] - halo, band[1] + halo):
+    (height, width), (top, bottom) = size, band
+    plane = height * width
+    ring, steps = rings(width, method)
+    lines = np.empty((3, width + width % 2), np.float32)
+    halo = halo_of(method)
+    for ahead in range(top - halo, bottom + halo):
         y = fold(ahead, height)
         load(source[y * stride : y * stride + width], ring[ahead % _RING])
+        if method == MENON:
+            menon_ahead(ring, steps, ahead, sites)
         y = ahead - halo
-        if y < band[0]:
+        if y < top:
             continue
-        r, g, b = y * width, plane + y * width, 2 * plane + y * width
+        r = y * width
+        g, b = r + plane, r + 2 * plane
         if width % 2 == 0:
-            demosaic_row(ring, y, sites[y % 2], method, out[r : r + width], out[g : g + width], out[b : b + width])
+            planes = out[r : r + width], out[g : g + width], out[b : b + width]
+            demosaic_row(ring, steps, y, sites[y % 2], method, planes[0], planes[1], planes[2])
         else:
-            demosaic_row(ring, y, sites[y % 2], method, lines[0], lines[1], lines[2])
+            demosaic_row(ring, steps, y, sites[y % 2], method, lines[0], lines[1], lines[2])
             store(lines[0], out[r : r + width])
             store(lines[1], out[g : g + width])
             store(lines[2], out[b : b + width])
@@ -343,36 +555,39 @@ def develop_band(source, stride, size, band, sites, method, first, site_ops, tab
         encode: numbers of a curve that is put on while storing 16 bits; empty for none.
         out: float32 or uint16 pixels.
     """
-    height, width = size
-    pairs, plane = (width + 1) // 2, height * width
-    ring = np.empty((_RING, 2, pairs + 2 * _EDGE), np.float32)
-    lines = np.empty((3, 2 * pairs), np.float32)
+    (height, width), (top, bottom) = size, band
+    plane = height * width
+    ring, steps = rings(width, method)
+    lines = np.empty((3, width + width % 2), np.float32)
     planes = np.array([0, 1, 2])
-    halo = 0 if method == NONE else 1 if method == BILINEAR else 2
+    halo = halo_of(method)
     gain, offset = np.empty((2, 2), np.float32), np.empty((2, 2), np.float32)
     for i in range(2):
         for j in range(2):
             gain[i, j], offset[i, j] = first[0][0, sites[i, j]], first[0][1, sites[i, j]]
     bad = 0
-    for ahead in range(band[0] - halo, band[1] + halo):
+    for ahead in range(top - halo, bottom + halo):
         y = fold(ahead, height)
         row, halves = source[y * stride : y * stride + width], ring[ahead % _RING]
         if source.itemsize == 4 and out.itemsize == 2:
             bad += 0 if finite(row) else 1
         load_changed(row, halves, gain[y % 2], offset[y % 2], first[1])
         change(halves, sites[y % 2], site_ops[0], site_ops[1], table)
+        if method == MENON:
+            menon_ahead(ring, steps, ahead, sites)
         y = ahead - halo
-        if y < band[0]:
+        if y < top:
             continue
+        at = y * width
         if method == NONE:
-            for i in range(pairs):
+            for i in range(width // 2 + width % 2):
                 lines[0, 2 * i] = halves[0, _EDGE + i]
                 lines[0, 2 * i + 1] = halves[1, _EDGE + i]
-            store(lines[0], out[y * width : y * width + width])
+            store(lines[0], out[at : at + width])
             continue
-        demosaic_row(ring, y, sites[y % 2], method, lines[0], lines[1], lines[2])
+        demosaic_row(ring, steps, y, sites[y % 2], method, lines[0], lines[1], lines[2])
         change(lines, planes, plane_ops[0], plane_ops[1], table)
-        store_all(lines, out, y * width, plane, width, encode)
+        store_all(lines, out, at, plane, width, encode)
     return bad
 
 
@@ -382,11 +597,11 @@ def change_band(source, strides, size, band, ops, table, encode, out):
 
     Arguments as those of `develop_band`; `strides`: from plane to plane, and from row to row.
     """
-    height, width = size
+    (height, width), (top, bottom) = size, band
     lines = np.empty((3, width), np.float32)
     planes = np.array([0, 1, 2])
     bad = 0
-    for y in range(band[0], band[1]):
+    for y in range(top, bottom):
         for k in range(3):
             at = k * strides[0] + y * strides[1]
             line, row = lines[k], source[at : at + width]

@@ -41,7 +41,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Demosaic:
-    """Planes from a mosaic, by a method that this room has: "bilinear" or "malvar2004"."""
+    """Planes from a mosaic, by a method that this room has: "bilinear", "malvar2004" or "menon2007"."""
 
     method: str
 

@@ -23,6 +23,7 @@ from rawpipe.colorimetry import CURVES
 from rawpipe.kernels.compiled import Program
 from rawpipe.stages import BlackLevel, ColorTransform, Demosaic, ToneCurve, WhiteBalance
 from rawpipe.stages.demosaic.malvar2004 import malvar2004
+from rawpipe.stages.demosaic.menon2007 import menon2007
 
 megapixels = float(sys.argv[1]) if len(sys.argv) > 1 else 24.0
 runs = int(sys.argv[2]) if len(sys.argv) > 2 else 7
@@ -67,7 +68,11 @@ work: dict[str, tuple[str, Callable[[], object]]] = {
         FLOATS,
         lambda: [malvar2004(strip, "RGGB") for strip in floats.split(64)],
     ),
-    "Menon 2007, torch in strips": (FLOATS, lambda: Pipeline([Demosaic("menon2007")])(mosaic)),
+    "Menon 2007": (FLOATS, lambda: Demosaic("menon2007")(mosaic)),
+    "Menon 2007, the torch reference in strips": (
+        FLOATS,
+        lambda: [menon2007(strip, "RGGB") for strip in floats.split(64)],
+    ),
     "black, white balance, Malvar, colour, sRGB to float32, compiled": (
         FROM_COUNTS,
         lambda: compiled(sensor),
