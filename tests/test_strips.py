@@ -9,7 +9,8 @@ import pytest
 import tifffile
 import torch
 
-from rawpipe import Frame, Pipeline, PipelineError, Space
+from rawpipe import FormatError, Frame, Pipeline, PipelineError, Space
+from rawpipe.io.dng import write_dng
 from rawpipe.io.tiff import write_tiff
 from rawpipe.stages import BlackLevel, ColorTransform, Crop, Demosaic, Exposure, Orient, ToneCurve, WhiteBalance
 from rawpipe.stages.default import default_stages
@@ -56,6 +57,33 @@ def test_a_tiff_of_strips_is_the_tiff_of_the_frame(pipeline: Pipeline, frame: Fr
     with tifffile.TiffFile(tmp_path / "whole.tif") as one, tifffile.TiffFile(tmp_path / "strips.tif") as other:
         assert {tag.code for tag in one.pages[0].tags} == {tag.code for tag in other.pages[0].tags}
         assert one.pages[0].tags[700].value == other.pages[0].tags[700].value  # XMP, the history in it
+
+
+@pytest.mark.filterwarnings("ignore::rawpipe.RawpipeWarning")  # synthetic noise goes below zero
+@pytest.mark.parametrize("ev", [0.0, -1.0, 1.5])
+@pytest.mark.parametrize("size", [(203, 130), (611, 530)])
+@pytest.mark.parametrize("rows", [37, 300])
+def test_a_linear_dng_of_strips_is_the_dng_of_the_frame(
+    ev: float, size: tuple[int, int], rows: int, tmp_path: Path
+) -> None:
+    frame = synthetic_frame(Space.SENSOR, *size, "GBRG", dtype=torch.uint16)
+    pipeline = Pipeline([BlackLevel(), WhiteBalance(), Demosaic(), Exposure(ev)])
+    pipeline(frame).write(tmp_path / "whole.dng")
+    write_dng(pipeline.strips(frame, rows), tmp_path / "strips.dng")
+    assert (tmp_path / "strips.dng").read_bytes() == (tmp_path / "whole.dng").read_bytes()
+
+
+def test_a_dng_of_a_mosaic_in_strips_is_that_of_the_frame(frame: Frame, tmp_path: Path) -> None:
+    pipeline = Pipeline([BlackLevel()])
+    pipeline(frame).write(tmp_path / "whole.dng")
+    write_dng(pipeline.strips(frame, 50), tmp_path / "strips.dng")
+    assert (tmp_path / "strips.dng").read_bytes() == (tmp_path / "whole.dng").read_bytes()
+
+
+def test_strips_of_rgb_are_no_dng(frame: Frame, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="got an RGB frame"):
+        write_dng(PIPELINES["local"].strips(frame), tmp_path / "x.dng")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stage_that_fails_leaves_no_file(frame: Frame, tmp_path: Path) -> None:

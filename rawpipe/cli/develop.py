@@ -97,8 +97,9 @@ def _developed(
     files: list[Path], targets: list[Path], to: str, options: argparse.Namespace
 ) -> Generator[BaseException | None, None, None]:
     """What became of each file, in order, the next ones read and the one before it written meanwhile."""
-    from rawpipe import Frame
+    from rawpipe import Frame, Space
     from rawpipe._run import Strips
+    from rawpipe.io.dng import write_dng
     from rawpipe.io.tiff import write_tiff
 
     pipeline = _pipeline(to, options)
@@ -119,15 +120,17 @@ def _developed(
             )
         if frame.device.type == "cpu":  # elsewhere a compiler runs for longer than one picture takes
             stages = stages.compile()
-        if target.suffix.lower() in _TIFF:
+        if target.suffix.lower() in _TIFF or stages.gives is Space.CAMERA:
             return stages.strips(frame)  # what is left to do is done while the file is written
         with progress_bar(1, source.name, "%", options.quiet) as bar:
             return stages.run(frame, progress=lambda done, name: bar.update(max(0.0, done - bar.n)))
 
     def write(names: tuple[Path, Path], result: Frame | Strips, progress: Callable[[float], None]) -> None:
         names[1].parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(result, Strips):
+        if isinstance(result, Strips) and names[1].suffix.lower() in _TIFF:
             write_tiff(result, names[1], compression=options.compression or "none", progress=progress)
+        elif isinstance(result, Strips):
+            write_dng(result, names[1], progress=progress)
         else:
             result.write(names[1], compression=options.compression, progress=progress)
 

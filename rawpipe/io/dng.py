@@ -11,20 +11,25 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import torch
 from torch import Tensor
 
 from rawpipe._camera_color import CameraColor
 from rawpipe._errors import FormatError, RawpipeWarning
-from rawpipe._frame import Frame, Step
+from rawpipe._frame import Frame, Space, Step
+from rawpipe._run import Strips
 from rawpipe.io.atomic import replacing
 from rawpipe.io.describe import exif_directory, xmp
 from rawpipe.io.dng_describe import (
     TILE,
+    Picture,
     describe_camera,
     describe_opcodes,
     describe_raw,
@@ -44,16 +49,16 @@ from rawpipe.io.ifd import (
     write_tree,
 )
 from rawpipe.io.parallel import encoded
-from rawpipe.io.preview import render
+from rawpipe.io.preview import Passing, render
 
-_THUMBNAIL, _PREVIEW = 256, 1024
+_LONGEST = (256, 1024)  # of the thumbnail and the preview
 _MAGENTA = 0.005  # share of pixels below zero from which clipping them shows as a cast in the shadows
 _NOTED = 1e-4  # share of samples from which clipping is warned of: in a frame as exposed it is mostly overshoot,
 _NOTED_STRETCHED = 1e-6  # in a brightened one it is light that was there
 
 
 def write_dng(
-    frame: Frame,
+    frame: Frame | Strips,
     path: str | PathLike[str],
     *,
     matrix: object = None,
@@ -63,7 +68,9 @@ def write_dng(
     """Write a CFA DNG (from SENSOR or MOSAIC) or a LinearRaw DNG (from CAMERA), through a temporary file.
 
     Args:
-        frame: what to write; white balance that was applied is divided out and written as AsShotNeutral.
+        frame: what to write, or `Pipeline.strips`; white balance that was applied is divided out and written as
+            AsShotNeutral. Strips of camera RGB aren't put together unless their exposure was raised: how far is only
+            known behind the last one.
         path: the file.
         matrix: colour matrix, if the frame has none or another is wanted: XYZ to camera RGB under D65 (3x3), or a
             `CameraColor`; "generic" gives a frame without one plausible colours.
@@ -80,6 +87,9 @@ def write_dng(
     Warns:
         RawpipeWarning: something was clipped, or an opcode list had to be left out.
     """
+    strips = None
+    if isinstance(frame, Strips):
+        frame, strips = _opened(frame)
     check(frame)
     frame = frame.map(Tensor.detach)
     color = CameraColor.given(matrix, frame.shot.color)
@@ -91,11 +101,10 @@ def write_dng(
     color = color.under(frame.neutral)
     if not headroom >= 1:
         raise FormatError(f"got headroom={headroom}; expected 1 or more")
-    encoder = Encoder(frame, Levels.of(frame, headroom), Layout.of(frame))
+    encoder = Encoder(frame, Levels.of(frame, headroom), Layout.of(frame), strips.draw if strips else None)
     root, raw = Directory(), Directory()
-    thumbnail, preview = (render(frame, color, longest) for longest in (_THUMBNAIL, _PREVIEW))
+    images = [raw]
     describe_camera(root, frame, color)
-    describe_thumbnail(root, thumbnail)
     describe_raw(raw, encoder)
     opcodes = describe_opcodes(raw, encoder)
     exposure = frame.shot.baseline_exposure + float(np.log2(encoder.levels.headroom))
@@ -109,12 +118,17 @@ def write_dng(
         yield from encoded(_compressed, _rows(encoder, digest.update, progress))
         step = _step(encoder, color, exposure, opcodes)
         root.add(Tag(50781, BYTE, digest.digest()), xmp(frame, step))
+        thumbnail, preview = (
+            strips.pictures(color) if strips else (render(frame, color, longest) for longest in _LONGEST)
+        )
+        describe_thumbnail(root, thumbnail)
+        images.append(preview_directory(preview))  # in time: directories are written one after another
 
     if in_one_strip(encoder):
         (raw.strip,) = tiles()
     else:
         raw.tiles = tiles()
-    root.children[SUB_IFDS] = [raw, preview_directory(preview)]
+    root.children[SUB_IFDS] = images
     root.children[EXIF_IFD] = [exif_directory(frame.shot)]
     if frame.shot.gps:
         root.children[GPS_IFD] = [Directory({tag.code: tag for tag in frame.shot.gps})]
@@ -122,6 +136,51 @@ def write_dng(
         write_tree(file, root)
     _warn(Path(path), step)
     return step
+
+
+class _Drawn:
+    """Camera RGB strip by strip, cut anew as it is asked for, and the small pictures of what has passed.
+
+    Args:
+        frame: what all strips say, in the size of the whole.
+        parts: their pixels.
+    """
+
+    def __init__(self, frame: Frame, parts: Iterator[Tensor]) -> None:
+        self.parts, self.rest = parts, frame.data[..., :0, :]
+        self.small = [Passing(frame, longest) for longest in _LONGEST]
+
+    def draw(self, count: int) -> Tensor:
+        """The next rows (3, count, W)."""
+        drawn, have = [self.rest], self.rest.shape[-2]
+        while have < count:
+            drawn.append(next(self.parts))
+            have += drawn[-1].shape[-2]
+        rows = torch.cat(drawn, dim=-2)
+        self.rest = rows[..., count:, :].clone()
+        for one in self.small:
+            one.see(rows[..., :count, :])
+        return rows[..., :count, :]
+
+    def pictures(self, color: CameraColor) -> list[Picture]:
+        """Thumbnail and preview, when all rows have been drawn."""
+        return [one.render(color) for one in self.small]
+
+
+def _opened(strips: Strips) -> tuple[Frame, _Drawn | None]:
+    """What strips say in the size of the whole, and their pixels still to come; or all of them in the frame."""
+    frames = iter(strips)
+    first = next(frames)
+    parts = (one.data.detach() for one in chain([first], frames))
+    shape = (*first.data.shape[:-2], strips.height, strips.width)
+    if first.space is Space.RGB or (first.space is Space.CAMERA and float(first.exposure_gain) <= 1):
+        whole = replace(first, data=first.data.detach()[..., :1, :].expand(shape))
+        return whole, _Drawn(whole, parts)
+    data, top = torch.empty(shape, dtype=first.data.dtype, device=first.device), 0
+    for part in parts:
+        data[..., top : top + part.shape[-2], :] = part
+        top += part.shape[-2]
+    return replace(first, data=data), None
 
 
 def _rows(

@@ -8,7 +8,8 @@ noise below black, to a headroom that keeps BaselineExposure small, since most r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -198,11 +199,22 @@ def _crop(frame: Frame, start: tuple[int, int], active: Box) -> Box:
 
 @dataclass
 class Encoder:
-    """Rows of the stored image, counting what had to be clipped on the way."""
+    """Rows of the stored image, counting what had to be clipped on the way.
+
+    Args:
+        frame: the picture.
+        levels: how it is stored.
+        layout: where.
+        draw: gives so many of the next rows of camera RGB, where `frame` has only their number; rows are then asked for
+            from the top down.
+        below: samples clipped at the lower end so far.
+        above: and at the upper.
+    """
 
     frame: Frame
     levels: Levels
     layout: Layout
+    draw: Callable[[int], Tensor] | None = None
     below: int = 0
     above: int = 0
 
@@ -222,7 +234,11 @@ class Encoder:
         (y, x), (top, left, bottom, right) = self.layout.top_left, self._pasted()
         first, last = max(start, top), min(stop, bottom)
         if first < last:
-            part = self.frame.crop(first - y, left - x, last - first, right - left).as_type(torch.float32)
+            if self.draw is None:
+                part = self.frame.crop(first - y, left - x, last - first, right - left)
+            else:
+                part = replace(self.frame, data=self.draw(last - first))
+            part = part.as_type(torch.float32)
             levels, device = self.levels, part.device
             values = part.scaled(levels.gain.to(device), levels.offset.to(device)).data
             codes, below, above = quantized(values, levels.limit)

@@ -20,7 +20,36 @@ from rawpipe.io.dng_encode import saturation
 
 def render(frame: Frame, color: CameraColor, longest: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """An sRGB picture (h, w, 3) of a frame before ColorTransform, at most `longest` pixels long, blocks averaged."""
-    planes = _shrunk(frame, longest)
+    return _encoded(frame, color, _shrunk(frame, longest))
+
+
+class Passing:
+    """What `render` gives, of camera RGB that passes by from the top down.
+
+    Args:
+        frame: what it says beside pixels, and the whole size.
+        longest: as for `render`.
+    """
+
+    def __init__(self, frame: Frame, longest: int) -> None:
+        self.frame, self.block = frame, min(_block(frame, longest), frame.height, frame.width)
+        self.rest, self.done = frame.data[..., :0, :], list[Tensor]()
+
+    def see(self, rows: Tensor) -> None:
+        """Take the next rows (3, n, W)."""
+        rows = torch.cat([self.rest, rows], dim=-2)
+        whole = rows.shape[-2] // self.block * self.block
+        if whole:
+            self.done.append(_pooled(rows[..., :whole, :], self.block))
+        self.rest = rows[..., whole:, :].clone()
+
+    def render(self, color: CameraColor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """The picture, when all rows have passed."""
+        return _encoded(self.frame, color, _unit(self.frame, torch.cat(self.done, dim=-2)))
+
+
+def _encoded(frame: Frame, color: CameraColor, planes: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Camera RGB in units above black as sRGB (h, w, 3)."""
     to_xyz = color.to_xyz_d50(frame.neutral)
     target = RGB_SPACES["srgb"]
     to_rgb = torch.linalg.inv(target.to_xyz()) @ adaptation(xyz(D50), xyz(target.white)) @ to_xyz
@@ -34,11 +63,10 @@ def render(frame: Frame, color: CameraColor, longest: int) -> np.ndarray[Any, np
 
 def _shrunk(frame: Frame, longest: int) -> Tensor:
     """Camera RGB (3, h, w) on the CPU, averaged over square blocks of whole Bayer cells."""
-    block = max(2, 2 * -(-max(frame.height, frame.width) // (2 * longest)))
-    black, unit = frame.black.cpu(), saturation(frame)
+    block = _block(frame, longest)
     if frame.cfa is None:
-        planes = _pooled(frame.data, min(block, frame.height, frame.width))
-        return (planes - black[:, None, None]) / unit
+        return _unit(frame, _pooled(frame.data, min(block, frame.height, frame.width)))
+    black, unit = frame.black.cpu(), saturation(frame)
     cells = min(block // 2, frame.height // 2, frame.width // 2)
     height, width = frame.height // 2, frame.width // 2
     red, green, other, blue = (
@@ -46,6 +74,14 @@ def _shrunk(frame: Frame, longest: int) -> Tensor:
         for site in range(4)
     )
     return torch.cat([red, (green + other) / 2, blue])
+
+
+def _block(frame: Frame, longest: int) -> int:
+    return max(2, 2 * -(-max(frame.height, frame.width) // (2 * longest)))
+
+
+def _unit(frame: Frame, planes: Tensor) -> Tensor:
+    return (planes - frame.black.cpu()[:, None, None]) / saturation(frame)
 
 
 def _pooled(planes: Tensor, block: int) -> Tensor:
