@@ -21,7 +21,7 @@ NONE, BILINEAR, MALVAR, MENON = range(4)
 PARAMETERS = 16
 """Numbers that an operation has room for."""
 
-_EDGE = 7  # mirrored pairs of columns on either side of a row in the ring: Menon's steps use one each
+_EDGE = 8  # mirrored pairs of columns on either side of a row in the ring: Menon's steps use 7, and 8 are a vector
 _RING = 9  # rows of the mosaic: Menon's last step is 8 behind the newest
 _STEP_RING = 5  # rows of each of its steps
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -93,9 +93,8 @@ def fold(index, length):
 
 @exact
 def _edges(width, length):
-    """Columns left and right of the pairs of a row of `width` pixels that its halves of `length` have room for."""
-    pairs = width // 2
-    return [x if x < 0 else x + 2 * pairs for x in range(-2 * _EDGE, 2 * (length - _EDGE - pairs))]
+    """First and last of the pairs left of a row of `width` pixels, and right of it, in halves of `length`."""
+    return (0, _EDGE), (_EDGE + width // 2, length)
 
 
 @exact
@@ -105,8 +104,10 @@ def load(source, halves):
     for i in range(len(source) // 2):
         even[i] = _f(source[2 * i])
         odd[i] = _f(source[2 * i + 1])
-    for x in _edges(len(source), halves.shape[1]):
-        halves[x % 2, (x + 2 * _EDGE) // 2] = _f(source[fold(x, len(source))])
+    for side in _edges(len(source), halves.shape[1]):
+        for i in range(side[0], side[1]):
+            halves[0, i] = _f(source[fold(2 * (i - _EDGE), len(source))])
+            halves[1, i] = _f(source[fold(2 * (i - _EDGE) + 1, len(source))])
 
 
 @contracted
@@ -119,9 +120,12 @@ def load_changed(source, halves, gain, offset, level):
         even[i] = level if value > level else value
         value = _f(source[2 * i + 1]) * odd_gain + odd_offset
         odd[i] = level if value > level else value
-    for x in _edges(len(source), halves.shape[1]):
-        value = _f(source[fold(x, len(source))]) * gain[x % 2] + offset[x % 2]
-        halves[x % 2, (x + 2 * _EDGE) // 2] = level if value > level else value
+    for side in _edges(len(source), halves.shape[1]):
+        for i in range(side[0], side[1]):
+            value = _f(source[fold(2 * (i - _EDGE), len(source))]) * even_gain + even_offset
+            halves[0, i] = level if value > level else value
+            value = _f(source[fold(2 * (i - _EDGE) + 1, len(source))]) * odd_gain + odd_offset
+            halves[1, i] = level if value > level else value
 
 
 @exact
