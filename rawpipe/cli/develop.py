@@ -19,6 +19,7 @@ from rawpipe.io.parallel import CORES
 
 if TYPE_CHECKING:
     from rawpipe import Pipeline
+    from rawpipe._run import Strips
 
 TARGETS = {"dng": ".dng", "linear-dng": ".dng", "tiff": ".tif"}
 _TIFF = (".tif", ".tiff")
@@ -97,10 +98,7 @@ def _developed(
     files: list[Path], targets: list[Path], to: str, options: argparse.Namespace
 ) -> Generator[BaseException | None, None, None]:
     """What became of each file, in order, the next ones read and the one before it written meanwhile."""
-    from rawpipe import Frame, Space
-    from rawpipe._run import Strips
-    from rawpipe.io.dng import write_dng
-    from rawpipe.io.tiff import write_tiff
+    from rawpipe import Frame, Space, io
 
     pipeline = _pipeline(to, options)
     _check_kind(options, pipeline, targets[0])
@@ -127,12 +125,7 @@ def _developed(
 
     def write(names: tuple[Path, Path], result: Frame | Strips, progress: Callable[[float], None]) -> None:
         names[1].parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(result, Strips) and names[1].suffix.lower() in _TIFF:
-            write_tiff(result, names[1], compression=options.compression or "none", progress=progress)
-        elif isinstance(result, Strips):
-            write_dng(result, names[1], progress=progress)
-        else:
-            result.write(names[1], compression=options.compression, progress=progress)
+        io.write(result, names[1], compression=options.compression, progress=progress)
 
     ahead = max(1, min(CORES // 2, _MOST_AHEAD))
     yield from overlapped(zip(files, targets, strict=True), read, work, write, ahead)

@@ -11,10 +11,11 @@ from rawpipe._errors import FormatError
 
 if TYPE_CHECKING:
     from rawpipe._frame import Frame, Step
+    from rawpipe._run import Strips
 
 
 def write(
-    frame: Frame,
+    frame: Frame | Strips,
     path: str | PathLike[str],
     *,
     matrix: object = None,
@@ -26,7 +27,7 @@ def write(
     """Write a frame as DNG or TIFF.
 
     Args:
-        frame: what to write.
+        frame: what to write, or `Pipeline.strips`.
         path: a file ending in .dng, .tif or .tiff.
         matrix: of a DNG, see `rawpipe.io.dng.write_dng`.
         headroom: likewise.
