@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from rawpipe._errors import FormatError
 from rawpipe._frame import Frame, Noise, Space
 from rawpipe._pipeline import Pipeline
 from rawpipe.bench.measure import Line
@@ -17,7 +15,6 @@ from rawpipe.bench.picture import size_of
 from rawpipe.stages.enhance import Enhance, Enhancer, ExposureDiffusion, LLFlow
 from rawpipe.stages.enhance.exposure_diffusion import load as exposing
 from rawpipe.stages.enhance.llflow import load as flowing
-from rawpipe.stages.enhance.llflow.model import Design, Network
 from rawpipe.stages.enhance.loading import in_half
 
 PEAKS = {torch.float32: "matrix product, float32", torch.bfloat16: "matrix product, bfloat16"}
@@ -28,7 +25,7 @@ _COUNTED = 64  # rows and columns on which operations are counted, in proportion
 
 
 def networks(megapixels: float, side: int) -> Iterator[Line]:
-    """ExposureDiffusion with one step, and LLFlow on RAW; without weights that come along, a fresh network alone.
+    """ExposureDiffusion with one step, and LLFlow on RAW.
 
     Args:
         megapixels: of the frame; of LLFlow's at most one, since a bare flow's memory grows with all it sees.
@@ -42,15 +39,9 @@ def networks(megapixels: float, side: int) -> Iterator[Line]:
         yield _bare("ExposureDiffusion", held.module, held.design.inputs, megapixels, dtype)
         stage = ExposureDiffusion(steps=1, precision=_name(dtype))
         yield _stage("ExposureDiffusion", stage, megapixels, dtype)
-    try:
-        flow, comes = flowing.loaded("default", _CPU).module, True
-    except FormatError:
-        flow, comes = Design("raw").build().requires_grad_(False).eval(), False
-        flow = flow.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    small = min(megapixels, _MOST_BARE)
-    yield _bare("LLFlow", _Likeliest(flow), flow.design.inputs, small, torch.float32)
-    if comes:
-        yield _stage("LLFlow", LLFlow(), small, torch.float32)
+    flow, small = flowing.loaded("default", _CPU).module, min(megapixels, _MOST_BARE)
+    yield _bare("LLFlow", flow.estimate, flow.design.inputs, small, torch.float32)
+    yield _stage("LLFlow", LLFlow(), small, torch.float32)
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -63,44 +54,31 @@ def _product(side: int, dtype: torch.dtype) -> Line:
     return Line(PEAKS[dtype], lambda: one @ other, side * side / 1e6, flops=2.0 * side**3)
 
 
-class _Likeliest(nn.Module):
-    """A flow's pass from inputs to the likeliest planes."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, dark: Tensor) -> Tensor:
-        return self.network.estimate(dark)
-
-
-def _bare(name: str, module: nn.Module, inputs: int, megapixels: float, dtype: torch.dtype) -> Line:
+def _bare(name: str, network: Callable[[Tensor], Tensor], inputs: int, megapixels: float, dtype: torch.dtype) -> Line:
     """The network alone, its inputs made before."""
     height, width = (length // 2 for length in size_of(megapixels))
     channels = torch.rand(1, inputs, height, width).contiguous(memory_format=torch.channels_last)
-    flops = _counted(module, inputs) * height * width / _COUNTED**2
+    flops = _counted(network, inputs) * height * width / _COUNTED**2
 
     def run() -> Tensor:
         mixed = dtype is torch.bfloat16
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            found: Tensor = module(channels)
-        return found
+            return network(channels)
 
     return Line(f"{name}, bare network, {_name(dtype)}", run, megapixels, flops=flops, peak=PEAKS[dtype])
 
 
-def _counted(module: nn.Module, inputs: int) -> float:
+def _counted(network: Callable[[Tensor], Tensor], inputs: int) -> float:
     """Operations on a small picture."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        module(torch.rand(1, inputs, _COUNTED, _COUNTED))
+        network(torch.rand(1, inputs, _COUNTED, _COUNTED))
     return float(counter.get_total_flops())
 
 
 def _stage(name: str, model: Enhancer, megapixels: float, dtype: torch.dtype) -> Line:
     """Enhance in a pipeline of its own: inputs, tiles, guard, and the trial of the noise that is left."""
     noise = Noise(*(torch.full((4,), value) for value in (1e-4, 1e-3, 1e-4)))
-    mosaic = 0.01 * torch.rand(size_of(megapixels))
-    frame = replace(Frame.from_array(mosaic, "RGGB", space=Space.MOSAIC), noise=noise)
+    frame = Frame.from_array(0.01 * torch.rand(size_of(megapixels)), "RGGB", space=Space.MOSAIC, noise=noise)
     pipeline = Pipeline([Enhance(model, exposure=_RATIO)])
 
     def run() -> Frame:

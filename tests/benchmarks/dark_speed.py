@@ -74,11 +74,11 @@ from importlib import import_module
 warnings.simplefilter("ignore")
 import torch
 from rawpipe import Color, Frame, Noise, Pipeline, Space
+from rawpipe.bench.picture import size_of
 from rawpipe.stages import Enhance
 line, megapixels = json.loads(sys.argv[1])
 torch.set_num_threads(line["threads"])
-height = 32 * round((megapixels * 1e6 * 2 / 3) ** 0.5 / 32)
-width = 32 * round(megapixels * 1e6 / height / 32)
+height, width = size_of(megapixels)
 generator = torch.Generator().manual_seed(0)
 noise = Noise(torch.full((4,), 1e-4), torch.full((4,), 1e-3), torch.full((4,), 1e-4))
 rgb = line["domain"] == "rgb"

@@ -29,13 +29,13 @@ import tifffile
 import torch
 
 from rawpipe import Frame, NoiseModel
+from rawpipe.bench.picture import size_of
 from rawpipe.cli import main
 
 megapixels = float(sys.argv[1]) if len(sys.argv) > 1 else 24.0
 turns = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 files = int(sys.argv[3]) if len(sys.argv) > 3 else 12
-height = 16 * round((megapixels * 1e6 * 2 / 3) ** 0.5 / 16)
-width = 16 * round(megapixels * 1e6 / height / 16)
+height, width = size_of(megapixels)
 peer_files = min(2, files)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from rawpipe import Frame, Pipeline, Space, kernels
+from rawpipe.bench.picture import size_of
 from rawpipe.colorimetry import CURVES
 from rawpipe.kernels.compiled import Program
 from rawpipe.stages import BlackLevel, ColorTransform, Demosaic, ToneCurve, WhiteBalance
@@ -29,8 +30,7 @@ megapixels = float(sys.argv[1]) if len(sys.argv) > 1 else 24.0
 runs = int(sys.argv[2]) if len(sys.argv) > 2 else 7
 threads = int(sys.argv[3]) if len(sys.argv) > 3 else 2
 torch.set_num_threads(threads)
-height = 2 * round((megapixels * 1e6 * 2 / 3) ** 0.5 / 2)
-width = 2 * round(megapixels * 1e6 / height / 2)
+height, width = size_of(megapixels)
 floats = torch.from_numpy(np.random.default_rng(0).random((height, width), dtype=np.float32))
 counts = (floats * 16383).to(torch.uint16)
 mosaic = Frame.from_array(floats, "RGGB", space=Space.MOSAIC)
