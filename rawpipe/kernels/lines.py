@@ -391,7 +391,7 @@ def _power(size, p):
 
 @contracted
 def curve(line, p):
-    """A transfer curve, odd about zero; see `ops.Curve` for the numbers."""
+    """A transfer curve, odd about zero; see `curves.numbers` for `p`."""
     slope, knee = p[1], p[2]
     for i in range(len(line)):
         value = line[i]
