@@ -62,9 +62,8 @@ class Exposure:
         """What this does to pixels."""
         if self._gain is None:
             return None
-        return (
-            () if self._gain == 1 and frame.data.is_floating_point() else (kernels.Affine(self._gain, torch.zeros(())),)
-        )
+        unchanged = self._gain == 1 and frame.data.is_floating_point()
+        return () if unchanged else (kernels.Affine(self._gain),)
 
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""
