@@ -50,6 +50,7 @@ from rawpipe.io.ifd import (
 )
 from rawpipe.io.parallel import encoded
 from rawpipe.io.preview import Passing, render
+from rawpipe.io.rows import Rows
 
 _LONGEST = (256, 1024)  # of the thumbnail and the preview
 _MAGENTA = 0.005  # share of pixels below zero from which clipping them shows as a cast in the shadows
@@ -147,20 +148,15 @@ class _Drawn:
     """
 
     def __init__(self, frame: Frame, parts: Iterator[Tensor]) -> None:
-        self.parts, self.rest = parts, frame.data[..., :0, :]
+        self.rows = Rows(parts)
         self.small = [Passing(frame, longest) for longest in _LONGEST]
 
     def draw(self, count: int) -> Tensor:
         """The next rows (3, count, W)."""
-        drawn, have = [self.rest], self.rest.shape[-2]
-        while have < count:
-            drawn.append(next(self.parts))
-            have += drawn[-1].shape[-2]
-        rows = torch.cat(drawn, dim=-2)
-        self.rest = rows[..., count:, :].clone()
+        rows = self.rows.draw(count)
         for one in self.small:
-            one.see(rows[..., :count, :])
-        return rows[..., :count, :]
+            one.see(rows)
+        return rows
 
     def pictures(self, color: CameraColor) -> list[Picture]:
         """Thumbnail and preview, when all rows have been drawn."""

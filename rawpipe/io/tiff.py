@@ -21,6 +21,7 @@ from rawpipe.io.dng_encode import FULL, quantized
 from rawpipe.io.icc import icc_profile
 from rawpipe.io.ifd import EXIF_IFD, GPS_IFD, SHORT, Directory, Tag, attach
 from rawpipe.io.parallel import CORES, encoded
+from rawpipe.io.rows import Rows
 
 DTYPES = ("uint16", "float32")
 COMPRESSIONS = ("none", "zstd", "zlib")
@@ -90,19 +91,6 @@ def write_tiff(
     return step
 
 
-def _whole_strips(parts: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """The parts cut anew, so that all but the last hold whole strips of the file."""
-    rest: torch.Tensor | None = None
-    for part in parts:
-        rows = part if rest is None else torch.cat([rest, part], dim=-2)
-        whole = rows.shape[-2] // _STRIP_ROWS * _STRIP_ROWS
-        if whole:
-            yield rows[..., :whole, :]
-        rest = rows[..., whole:, :]
-    if rest is not None and rest.shape[-2]:
-        yield rest
-
-
 def _metadata(frame: Frame, step: Step) -> Directory:
     exif = exif_directory(frame.shot)
     is_srgb = frame.color is not None and (frame.color.space, frame.color.curve) == ("srgb", "srgb")
@@ -135,7 +123,7 @@ class _Strips:
         compression: str,
         progress: Callable[[float], None] | None,
     ) -> None:
-        self.parts, self.height, self.space = parts, height, space
+        self.rows, self.height, self.space = Rows(parts), height, space
         self.dtype, self.compression, self.progress = dtype, compression, progress
         self.below = self.above = 0
 
@@ -144,15 +132,12 @@ class _Strips:
 
     def batches(self) -> Iterator[list[np.ndarray[Any, Any]]]:
         """Strips, as many at a time as there are cores."""
-        done, step = 0, _STRIP_ROWS * CORES
-        for part in _whole_strips(self.parts):
-            for start in range(0, part.shape[-2], step):
-                rows = part[..., start : start + step, :]
-                tops = range(0, rows.shape[-2], _STRIP_ROWS)
-                yield [self.samples(rows[..., top : top + _STRIP_ROWS, :]) for top in tops]
-                done += rows.shape[-2]
-                if self.progress is not None:
-                    self.progress(done / self.height)
+        step = _STRIP_ROWS * CORES
+        for start in range(0, self.height, step):
+            stop = min(start + step, self.height)
+            yield [self.samples(strip) for strip in torch.split(self.rows.draw(stop - start), _STRIP_ROWS, dim=-2)]
+            if self.progress is not None:
+                self.progress(stop / self.height)
 
     def samples(self, values: torch.Tensor) -> np.ndarray[Any, Any]:
         """Rows as they are stored, (n, W) or (n, W, 3)."""
