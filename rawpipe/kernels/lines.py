@@ -139,6 +139,13 @@ def finite(row):
 
 
 @exact
+def put(plane, i, even, at_color, at_green):
+    """The two pixels of pair `i`: the coloured site stands first where it is in the even columns."""
+    plane[2 * i] = at_color if even else at_green
+    plane[2 * i + 1] = at_green if even else at_color
+
+
+@exact
 def malvar(a, b, c, d, e, at, own, green, other):
     """Malvar, He and Cutler (2004) for the row `c`, its neighbours `a`, `b` above and `d`, `e` below.
 
@@ -170,12 +177,9 @@ def malvar(a, b, c, d, e, at, own, green, other):
         vertical = other_above[i] + other_below[i]
         own_at_green = (common + _FOUR * horizontal - across + along * _HALF) * _EIGHTH
         other_at_green = (common + _FOUR * vertical - along + across * _HALF) * _EIGHTH
-        own[2 * i] = center if even else own_at_green
-        own[2 * i + 1] = own_at_green if even else center
-        green[2 * i] = green_at_color if even else middle
-        green[2 * i + 1] = middle if even else green_at_color
-        other[2 * i] = other_at_color if even else other_at_green
-        other[2 * i + 1] = other_at_green if even else other_at_color
+        put(own, i, even, center, own_at_green)
+        put(green, i, even, green_at_color, middle)
+        put(other, i, even, other_at_color, other_at_green)
 
 
 @exact
@@ -196,12 +200,9 @@ def bilinear(b, c, d, at, own, green, other):
         other_at_color = corners * _QUARTER
         own_at_green = (own_beside[i] + own_beside[i + 1]) * _HALF
         other_at_green = (other_above[i] + other_below[i]) * _HALF
-        own[2 * i] = center if even else own_at_green
-        own[2 * i + 1] = own_at_green if even else center
-        green[2 * i] = green_at_color if even else middle
-        green[2 * i + 1] = middle if even else green_at_color
-        other[2 * i] = other_at_color if even else other_at_green
-        other[2 * i + 1] = other_at_green if even else other_at_color
+        put(own, i, even, center, own_at_green)
+        put(green, i, even, green_at_color, middle)
+        put(other, i, even, other_at_color, other_at_green)
 
 
 @exact
@@ -332,12 +333,9 @@ def menon(ring, steps, y, at, sign, own, green, other):
         green_at_color = center - d[i]
         own_at_green = middle + (d_beside[i] + d_beside[i + 1]) * _HALF
         other_at_green = middle + (above[i] + below[i]) * _HALF
-        own[2 * i] = center if even else own_at_green
-        own[2 * i + 1] = own_at_green if even else center
-        green[2 * i] = green_at_color if even else middle
-        green[2 * i + 1] = middle if even else green_at_color
-        other[2 * i] = other_at_color if even else other_at_green
-        other[2 * i + 1] = other_at_green if even else other_at_color
+        put(own, i, even, center, own_at_green)
+        put(green, i, even, green_at_color, middle)
+        put(other, i, even, other_at_color, other_at_green)
 
 
 @contracted
