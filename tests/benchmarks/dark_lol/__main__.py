@@ -1,6 +1,7 @@
 """What models and simple curves make of display-referred pictures in the dark, as a Markdown table.
 
     python tests/benchmarks/dark_lol <lol> --weights likelihood=FILE.safetensors L1=FILE --one-pass FILE --lpips FILE
+    python tests/benchmarks/dark_lol <lol> --weights likelihood=FILE --temperature 0.8 --samples 8
     python tests/benchmarks/dark_lol <lol> --learn-one-pass FOLDER --from <lol to learn from> --steps 4000
 
 Whole pictures in 8 bits, laid out as LOL. Each method stands there twice: as it is, and with the mean brightness of the
@@ -9,7 +10,7 @@ truth, which nobody has who lacks the truth.
 - none: the dark picture. equalised: its histograms.
 - gamma: the power that comes nearest to the truth, found by looking at it.
 - one pass: a U-Net that sees what LLFlow sees, learned by mean absolute distance.
-- LLFlow by its weights, NAME=FILE, at temperature 0.
+- LLFlow by its weights, NAME=FILE: the likeliest picture, or the mean of samples by --temperature and --samples.
 
 --without names pictures that a second table leaves out, by what their names begin with.
 """
@@ -45,6 +46,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="pairs, laid out as LOL")
     parser.add_argument("--weights", nargs="*", default=[], help="NAME=FILE of LLFlow")
+    parser.add_argument("--temperature", type=float, default=0.0, help="of LLFlow's samples; 0 = the likeliest picture")
+    parser.add_argument("--samples", type=int, default=1, help="of LLFlow, whose mean is scored")
     parser.add_argument("--one-pass", type=Path, help="weights of the U-Net")
     parser.add_argument("--lpips", type=Path, help="weights of LPIPS; without, there are no figures of it")
     parser.add_argument("--without", nargs="*", default=[], help="pictures to leave out of a second table")
@@ -60,7 +63,7 @@ def main() -> None:
         methods["one pass, L1"] = Blind(picture_by(options.one_pass), "one pass")
     for one in options.weights:
         name, _, file = one.partition("=")
-        methods[name] = enhanced(LLFlow("rgb", weights=file), name)
+        methods[name] = enhanced(LLFlow("rgb", options.temperature, options.samples, file), name)
     lpips = Lpips.read(options.lpips) if options.lpips else None
     pairs = lol_pairs(options.folder)
     rows = {name: list(evaluate_display(pairs, method, lpips=lpips).rows) for name, method in methods.items()}
