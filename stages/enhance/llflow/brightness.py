@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scipy.optimize import brentq
 from torch import Tensor
 
 from rawpipe.stages.enhance.llflow.domains import to_display, to_linear
@@ -12,7 +13,7 @@ from rawpipe.stages.enhance.llflow.model import Network
 
 _NUDGE = 1.25  # by which the likeliest picture is made brighter to see where its latent goes
 _FARTHEST = 64.0  # in such nudges
-_HALVINGS = 14
+_EXACT = 1 / 128  # of such a nudge
 
 
 def direction(network: Network, conditions: Conditions) -> Tensor:
@@ -43,7 +44,7 @@ def offset(network: Network, dark: Tensor, ratio: float) -> Tensor:
 
 
 def _crossing(value: Callable[[float], float], ratio: float) -> float:
-    """Where a function has `ratio` times its value at 0: steps double as long as it goes there, then bisection."""
+    """Where a function has `ratio` times its value at 0: steps double as long as it goes there, then Brent's method."""
     level = value(0.0)
     wanted, sign = ratio * level, 1.0 if ratio >= 1 else -1.0
     near, far = 0.0, sign
@@ -56,7 +57,4 @@ def _crossing(value: Callable[[float], float], ratio: float) -> float:
         near, level, far = far, found, 2 * far
     else:
         return near
-    for _ in range(_HALVINGS):
-        middle = (near + far) / 2
-        near, far = (middle, far) if sign * value(middle) < sign * wanted else (near, middle)
-    return (near + far) / 2
+    return float(brentq(lambda place: value(place) - wanted, near, far, xtol=_EXACT))

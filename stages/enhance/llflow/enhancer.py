@@ -159,12 +159,13 @@ class LLFlow:
         network, picture = self._loaded(shown.picture.device).module, shown.picture.float()
         tables = equalisation(in_8_bits(picture))
         off: Tensor | float = 0.0
-        if shown.brightness != 1:
+        ratio = shown.brightness * network.design.light
+        if ratio != 1:
             shrink = min(1.0, _SMALL / max(picture.shape[-2:]))
             height, width = (max(STRIDE, round(shrink * length / STRIDE) * STRIDE) for length in picture.shape[-2:])
             small = F.adaptive_avg_pool2d(picture[None], (height, width))
             with torch.no_grad():
-                off = offset(network, shown_rgb(small, tables), shown.brightness)
+                off = offset(network, shown_rgb(small, tables), ratio)
 
         def run(picture: Tensor, place: Tensor) -> Tensor:
             dark = shown_rgb(picture[None].float(), tables)

@@ -28,7 +28,10 @@ _RGB_PORTS = (
     ),
 )
 _BRIGHT = Port("bright", (1, 3, *_SIZE), "well-exposed RGB behind sRGB's curve, 0 to 1")
-_RGB_OUTSIDE = "padding to multiples by reflection without repeating the edge is left to the host"
+_RGB_OUTSIDE = (
+    "padding to multiples by reflection without repeating the edge is left to the host; light that the likeliest "
+    "picture lacks is a gain here, a way along the latent in the stage"
+)
 
 
 class _Unmixing(nn.Module):
@@ -82,7 +85,7 @@ class _OnRgb(nn.Module):
 
     def forward(self, picture: Tensor, equalised: Tensor) -> Tensor:
         dark = torch.cat([logarithm(picture.clamp(0, 1)), equalised], 1)
-        return to_display(to_linear(self.network.estimate(dark)))
+        return to_display(self.network.design.light * to_linear(self.network.estimate(dark)))
 
 
 def graph_of(loaded: Loaded) -> Graph:

@@ -7,12 +7,13 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from rawpipe import StageError
 from rawpipe.metrics import psnr_db
@@ -28,6 +29,7 @@ from rawpipe.stages.enhance.training.look import developed, in_a_row
 from rawpipe.stages.enhance.training.loop import Judged
 
 _LOSSES = ("nll", "l1")
+_MEASURED = 16  # batches on which the light is
 _SPREAD, _SALT = 0x9E3779B1, 0x3C6EF372
 
 
@@ -75,7 +77,7 @@ def recipe(config: Config, opened: Opened) -> Flowing:
             f"got domain {design.domain!r} to learn from {source}; expected {domain!r}: set model.domain, or name "
             "other data"
         )
-    return Flowing(design, config.own["objective"], opened.batches[0], opened.held_out)
+    return Flowing(design, config.own["objective"], opened.batches, opened.held_out)
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,13 @@ class Flowing:
     Args:
         design: the network.
         objective: what is learned.
-        first: the batch that the normalisations follow at the start.
+        batches: what is learned from; the normalisations follow the first one at the start.
         held_out: batches to validate on, by name.
     """
 
     design: Design
     objective: Objective
-    first: Batch | Lit
+    batches: Dataset[Any]
     held_out: dict[str, Batch | Lit] = field(default_factory=dict)
 
     calls = ("estimate",)
@@ -99,7 +101,7 @@ class Flowing:
     def build(self) -> nn.Module:
         """The network, its normalisations fitted to the first batch."""
         network = self.design.build()
-        network.initialise(*pair(self.first))
+        network.initialise(*pair(self.batches[0]))
         return network
 
     def loss(self, network: Any, batch: Batch | Lit, index: int) -> Tensor:
@@ -114,6 +116,23 @@ class Flowing:
         latent, log_det, colors = network(dark, bright + self.objective.noise * noise)
         mean = self.design.mean(color_map(bright) if true_colors else colors)
         return bits_per_pixel(latent, log_det, mean, bright.shape[-2] * bright.shape[-1]).mean()
+
+    def settled(self, tensors: Mapping[str, Tensor]) -> Design:
+        """The design that goes with learned weights: on RGB with the light that their likeliest pictures lack.
+
+        The middle of the latent isn't the middle of the light: likeliest pictures are darker than true ones.
+        """
+        if self.design.domain == "raw":  # there the light is known
+            return self.design
+        network = self.design.build()
+        network.load_state_dict(tensors)
+        found = wanted = 0.0
+        with torch.inference_mode():
+            for number in range(_MEASURED):
+                dark, bright = pair(self.batches[number])
+                found += float(to_linear(network.estimate(dark)).mean())
+                wanted += float(to_linear(bright).mean())
+        return replace(self.design, light=wanted / found) if found > 0 and wanted > 0 else self.design
 
     def judge(self, network: Any, device: torch.device) -> Judged:
         """PSNR of the likeliest picture of what was held out, in dB on packed RAW, saturation = 1.

@@ -33,16 +33,21 @@ class Design:
         domain: "rgb", display-referred pictures as published, or "raw", packed planes at the reference brightness.
         size: "small" or "large", the published ones.
         prior: whether the latent's mean is the colour map, or 0.
+        light: how many times as much light as the likeliest picture a result gets, on RGB: at the end of a training it
+            is measured on the pictures that were learned from; 1 = none more, as published.
 
     Raises:
-        StageError: a word isn't known.
+        StageError: a word isn't known, or light isn't a number above 0.
     """
 
     domain: str = "raw"
     size: str = "small"
     prior: bool = True
+    light: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.light < math.inf:
+            raise StageError(f"got light {self.light!r}; expected a number above 0")
         for name, known in (("domain", DOMAINS), ("size", _SIZES)):
             if getattr(self, name) not in known:
                 raise StageError(f"got {name} {getattr(self, name)!r}; expected {' or '.join(known)}")

@@ -24,7 +24,8 @@ WEIGHTS = "weights.safetensors"
 
 MODELS = {name: f"rawpipe.stages.enhance.{name}.learn" for name in ("exposure_diffusion", "llflow")}
 """Where each model says how it learns: in `TABLES`, a dataclass for each of its own tables of a configuration, and in
-`recipe(config, opened)`, whose `design` the weights repeat. Its own configurations lie in `recipes` beside."""
+`recipe(config, opened)`, whose `design` the weights repeat, or what its `settled(tensors)` makes of it at the end.
+Its own configurations lie in `recipes` beside."""
 
 
 def configured(model: str, config: str | Path, changes: Sequence[str] = (), folders: Sequence[Path] = ()) -> Config:
@@ -105,8 +106,8 @@ def run(
             "figures": curve.last(folder),
             "versions": {"rawpipe": __version__, **{name: version(name) for name in ("torch", "lightning-fabric")}},
         }
-        design = asdict(recipe.design)
-        Weights(model, model=design, training=said, tensors=tensors, **asdict(config.weights)).write(path)
+        design = recipe.settled(tensors) if hasattr(recipe, "settled") else recipe.design
+        Weights(model, model=asdict(design), training=said, tensors=tensors, **asdict(config.weights)).write(path)
     return path
 
 

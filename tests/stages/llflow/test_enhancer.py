@@ -1,5 +1,6 @@
 """LLFlow behind `Enhance`, with random weights: sizes, tiles, samples, files, and what is refused."""
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -178,6 +179,24 @@ def test_a_picture_gets_as_bright_as_wished_through_its_latent(steady, ratio):
         for exposure in (None, ratio)
     )
     assert float(brighter / own) == pytest.approx(ratio, rel=0.02)
+
+
+def test_the_light_that_likeliest_pictures_lack_is_added_through_the_latent(steady, tmp_path):
+    weights, lit = Weights.read(Path(steady)), tmp_path / "lit.safetensors"
+    replace(weights, model={**weights.model, "light": 1.25}).write(lit)
+    frame = display(48, 64)
+    for own, same in ((None, 1.25), (0.8, 1.0), (1.2, 1.5)):
+        results = [
+            Enhance(LLFlow("rgb", weights=str(path)), exposure=exposure)(frame).data
+            for path, exposure in ((lit, own), (steady, same))
+        ]
+        torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("light", [0.0, -1.0, math.inf, math.nan])
+def test_light_is_a_number_above_0(light):
+    with pytest.raises(StageError, match="got light .*; expected a number above 0"):
+        Design("rgb", light=light)
 
 
 @pytest.mark.parametrize("ratio", [20.0, 300.0])

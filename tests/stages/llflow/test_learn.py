@@ -24,7 +24,7 @@ def batches():
 
 
 def flowing(batches, **objective):
-    return Flowing(Design("raw"), Objective(**objective), batches[0], {"x20": batches[10**6]})
+    return Flowing(Design("raw"), Objective(**objective), batches, {"x20": batches[10**6]})
 
 
 @pytest.mark.parametrize("true_colors", [0.0, 1.0])
@@ -90,7 +90,7 @@ def test_of_a_lit_pair_the_logarithm_and_the_equalised_picture_are_shown(lit):
 
 def test_lit_pairs_are_judged_as_they_are_and_with_the_brightness_of_the_truth(lit):
     torch.manual_seed(0)
-    rgb = Flowing(Design("rgb"), Objective(), lit, {"lol": lit})
+    rgb = Flowing(Design("rgb"), Objective(), [lit], {"lol": lit})
     network = rgb.build()
     with torch.no_grad():
         judged = rgb.judge(network, torch.device("cpu"))
@@ -100,6 +100,24 @@ def test_lit_pairs_are_judged_as_they_are_and_with_the_brightness_of_the_truth(l
         assert judged.figures[name] == pytest.approx(sum(each) / 2, abs=1e-4)
     assert judged.picture.shape == (3, 32, 3 * 2 * 48)
     assert torch.equal(judged.picture[:, :, -96:], torch.cat(list(lit.high), 2))
+
+
+def test_the_light_that_likeliest_pictures_lack_goes_with_the_weights(lit):
+    rgb = Flowing(Design("rgb"), Objective(), [lit] * 16)
+    torch.manual_seed(0)
+    network = rgb.build()
+    with torch.no_grad():
+        found = float(to_linear(network.estimate(pair(lit)[0])).mean())
+    settled = rgb.settled(network.state_dict())
+    assert settled.light == pytest.approx(float(to_linear(lit.high).mean()) / found, rel=1e-3)
+    assert settled.light != 1 and settled == Design("rgb", light=settled.light)
+
+
+def test_no_light_is_measured_where_there_is_none_or_where_it_is_known(lit, batches):
+    torch.manual_seed(0)
+    black = Flowing(Design("rgb"), Objective(), [lit._replace(high=torch.zeros_like(lit.high))] * 16)
+    assert black.settled(Flowing(Design("rgb"), Objective(), [lit]).build().state_dict()) == Design("rgb")
+    assert flowing(batches).settled({}) == Design("raw")
 
 
 def test_a_network_learns_from_data_of_its_domain_alone(tmp_path):
@@ -114,7 +132,7 @@ def test_the_normalisations_follow_the_first_batch_that_is_learned(batches):
     networks = []
     for first, kept in ((0, 1), (0, 2), (1, 1)):
         torch.manual_seed(0)
-        networks.append(Flowing(Design("raw"), Objective(), batches[first], {"x20": batches[kept]}).build())
+        networks.append(Flowing(Design("raw"), Objective(), [batches[first]], {"x20": batches[kept]}).build())
     own, other, another = ([value for key, value in n.state_dict().items() if "actnorm" in key] for n in networks)
     assert own and all(map(torch.equal, own, other)) and not any(map(torch.equal, own, another))
 
