@@ -378,13 +378,13 @@ def lookup(line, table):
 def _power(size, p):
     """`size`, positive and finite, to a power, times a factor, plus an offset: 2**e m becomes 2**(power e) m**power."""
     bits = _bits(size)
-    e = _f((bits - _ONE) >> _EXPONENT) * p[0]
+    e = _f(np.int32(np.int32(bits - _ONE) >> _EXPONENT)) * p[0]  # or Numba counts in 64 bits, half as many at once
     m = _float((bits & _MANTISSA) | _ONE)
     rounded = e + _MAGIC
     f = e - (rounded - _MAGIC)
     mantissa = ((((p[9] * m + p[8]) * m + p[7]) * m + p[6]) * m + p[5]) * m + p[4]
     fraction = ((((p[15] * f + p[14]) * f + p[13]) * f + p[12]) * f + p[11]) * f + p[10]
-    return _float(_bits(mantissa * fraction) + (_bits(rounded) << _EXPONENT)) + p[3]
+    return mantissa * _float(_bits(fraction) + (_bits(rounded) << _EXPONENT)) + p[3]
 
 
 @contracted
@@ -417,11 +417,9 @@ def store_encoded(line, out, p):
     """`curve` and `store` at once, for uint16. `p`: the curve's numbers, times 65535, half a code added."""
     slope, knee = p[1], p[2]
     for i in range(len(out)):
-        value = line[i]
-        straight = value * slope + _HALF
+        value = line[i] if line[i] > _f(0) else _f(0)
         encoded = _power(knee if value < knee else value, p)
-        code = straight if value < knee else encoded
-        code = code if code > _f(0) else _f(0)
+        code = value * slope + _HALF if value < knee else encoded
         out[i] = np.uint16(np.int32(code if code < _FULL else _FULL))
 
 
