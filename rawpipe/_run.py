@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from rawpipe import _registry
+from rawpipe import _registry, kernels
 from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
 from rawpipe._frame import Frame, Space, Step
 from rawpipe._fuse import Call, Join, Runner, fused
@@ -140,15 +140,24 @@ class Run:
         group = self._group(frame)
         given = replace(frame, history=())
         join = Join.of(group.stages, group.calls, given) if group.fuse and self.max_memory is None else None
-        if join is not None and join.count == len(group.stages):  # a pass goes through the picture by rows itself
+        whole = join.run if join is not None and join.count == len(group.stages) else self._at_once(group, given)
+        if whole is not None:  # it goes through the picture by rows itself
             self._check()
-            after = join.run(given)
+            after = whole(given)
             self._report(group.last + 1, group.last)
         else:
             held = self._held(frame, group.stages, group.last)
             tiling = Tiling.of(group.stages, frame, self.rows, self.max_memory, held)
             after = run_tiled(group.run, given, tiling, group.report)
         return _recorded(replace(after, history=frame.history), group.timed())
+
+    def _at_once(self, group: _Group, frame: Frame) -> Call | None:
+        """The only stage of a group if it is a compiled demosaicing: strips would only be copied once more."""
+        if len(group.stages) > 1 or self.runner is not None or self.max_memory is not None:
+            return None
+        stage = group.stages[0]
+        ops = stage.lowered(frame) if kernels.usable(frame.data) and isinstance(stage, kernels.Lowered) else None
+        return group.calls[0] if ops and all(isinstance(op, kernels.Demosaic) for op in ops) else None
 
     def _stripped(self, frame: Frame, rows: int) -> Iterator[Frame]:
         """What the stages that wait give, strip by strip."""

@@ -273,6 +273,30 @@ def test_under_a_memory_limit_it_runs_in_windows(monkeypatch: pytest.MonkeyPatch
     assert len(seen) > 1
 
 
+@pytest.mark.parametrize("method", kernels.METHODS)
+def test_a_demosaicing_alone_is_cut_only_where_memory_is_short_or_the_kernels_do_not_take_it(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    heights: list[int] = []
+    whole = kernels.demosaic
+
+    def seen(method: str, data: torch.Tensor, cfa: str, reference: Any) -> torch.Tensor:
+        heights.append(data.shape[-2])
+        return whole(method, data, cfa, reference)
+
+    monkeypatch.setattr(kernels, "demosaic", seen)
+    frame, pipeline = synthetic_frame(Space.MOSAIC, 301, 120, "GBRG"), Pipeline([Demosaic(method)])
+    alone = Demosaic(method)(frame)
+    heights.clear()
+    result = pipeline(frame)
+    assert heights == [301]
+    assert torch.equal(result.data, alone.data) and result.history[0].seconds is not None
+    heights.clear()
+    assert torch.equal(pipeline.run(frame, max_memory=2_000_000).data, alone.data)
+    pipeline(frame.as_type(torch.float64))
+    assert max(heights) < 301
+
+
 def test_history_replays_to_the_same_bits() -> None:
     frame = synthetic_frame(Space.SENSOR, 34, 40, dtype=torch.uint16)
     result = develop().compile()(frame)
