@@ -71,7 +71,7 @@ class Frame:
         data: pixels, shaped as `space` says.
         space: meaning and unit of the numbers.
         cfa: phase of `data[..., 0, 0]`, one of RGGB, GRBG, GBRG, BGGR; None once demosaiced.
-        color: primaries and curve of an RGB frame, None in other spaces.
+        color: primaries and curve of RGB and its codes, None in other spaces.
         black: black level per site R, Gr, Gb, B (4) or per plane (3), in the unit of `data`.
         white: level at which the sensor saturated, likewise.
         pedestal: counts in DN that stand for no light, per site or plane: what `black` was before it was subtracted.
@@ -115,9 +115,11 @@ class Frame:
             bayer.check_phase(self.cfa)
         elif self.cfa is not None or len(shape) < 3 or shape[-3] != 3:
             raise FrameError(f"{got}; expected (..., 3, H, W) and None")
-        if (self.color is None) == (self.space is Space.RGB):
+        if (self.color is None) == bool(self.space & (Space.RGB | Space.CODES)):
             got = f"got {self.space.label} with color {self.color}"
-            raise FrameError(f"{got}; expected a Color in RGB and None elsewhere")
+            raise FrameError(f"{got}; expected a Color in RGB and CODES and None elsewhere")
+        if self.space is Space.CODES and self.data.dtype is not torch.uint16:
+            raise FrameError(f"got {self.data.dtype} in CODES; expected torch.uint16: work on RGB, Quantize last")
         n = 4 if self.space.is_mosaic else 3
         shapes = {"black": (n,), "white": (n,), "pedestal": (n,), "wb": (3,), "exposure_gain": (), "neutral": (3,)}
         for name, shape in shapes.items():

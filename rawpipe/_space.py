@@ -19,6 +19,8 @@ class Space(Flag):
     """(..., 3, H, W) linear camera RGB, black = 0."""
     RGB = auto()
     """(..., 3, H, W) RGB with the primaries and transfer curve that `Frame.color` names."""
+    CODES = auto()
+    """(..., 3, H, W) RGB as whole numbers, 0 to 65535 for 0 to 1, uint16: what screens and files take, and no stage."""
 
     @property
     def is_mosaic(self) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't read entry point
     from rawpipe.stages.linearize import Linearize as Linearize
     from rawpipe.stages.noise import NoiseCalibration as NoiseCalibration
     from rawpipe.stages.opcodes import Opcodes as Opcodes
+    from rawpipe.stages.quantize import Quantize as Quantize
     from rawpipe.stages.row_noise import RowNoise as RowNoise
     from rawpipe.stages.tone import ToneCurve as ToneCurve
     from rawpipe.stages.white_balance import WhiteBalance as WhiteBalance

@@ -146,7 +146,7 @@ def test_a_frames_repr_is_one_line_without_its_pixels() -> None:
         ({"data": torch.zeros(5)}, r"expected \(..., H, W\) and a phase"),
         ({"space": Space.CAMERA}, r"expected \(..., 3, H, W\) and None"),
         ({"space": Space.CAMERA, "cfa": None}, r"expected \(..., 3, H, W\) and None"),
-        ({"color": Color("srgb")}, "expected a Color in RGB and None elsewhere"),
+        ({"color": Color("srgb")}, "expected a Color in RGB and CODES and None elsewhere"),
         ({"black": torch.zeros(3)}, r"got black \(3,\); expected a tensor of shape \(4,\) in SENSOR"),
         ({"data": [1, 2]}, "got list as data; expected a tensor"),
         ({"wb": torch.ones(4)}, r"got wb \(4,\); expected a tensor of shape \(3,\)"),
@@ -166,7 +166,7 @@ def test_an_rgb_frame_needs_a_color() -> None:
 
 def test_joined_spaces_are_spelt_out() -> None:
     assert (Space.MOSAIC | Space.CAMERA).label == "MOSAIC or CAMERA"
-    assert [space.is_mosaic for space in Space] == [True, True, False, False]
+    assert [space.is_mosaic for space in Space] == [True, True, False, False, False]
 
 
 def test_synthetic_noise_has_the_size_that_the_frame_says() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from rawpipe._frame import Frame, Space
 from rawpipe._pipeline import Pipeline
 from rawpipe.bench.measure import Line
-from rawpipe.stages import BlackLevel, ClipHighlights, ColorTransform, Demosaic, ToneCurve, WhiteBalance
+from rawpipe.stages import BlackLevel, ClipHighlights, ColorTransform, Demosaic, Quantize, ToneCurve, WhiteBalance
 
 FLOATS, COUNTS, CODES = "copy float32 to float32", "copy uint16 to float32", "copy uint16 to uint16"
 METHODS = ("bilinear", "malvar2004", "menon2007")
@@ -66,7 +66,7 @@ def demosaicing(megapixels: float) -> Iterator[Line]:
 
 
 def developing(megapixels: float) -> Iterator[Line]:
-    """From counts to sRGB: black, white balance, highlights, Malvar, colour, curve."""
+    """From counts to sRGB, in float32 and as codes: black, white balance, highlights, Malvar, colour, curve."""
     counts = counts_of(megapixels)
     frame = frame_of(counts)
     pipeline = Pipeline([BlackLevel(), WhiteBalance(), ClipHighlights(), Demosaic(), ColorTransform(), ToneCurve()])
@@ -75,10 +75,15 @@ def developing(megapixels: float) -> Iterator[Line]:
     compiled = pipeline.compile()
     if getattr(compiled, "fuse", False):  # torch.compile would take half a minute first
         yield Line("rawpipe counts to sRGB, compiled", _run(compiled, frame), megapixels, COUNTS)
+        codes = Pipeline([*pipeline, Quantize()]).compile()
+        yield Line(CODES, _copied(counts, torch.uint16), megapixels)
+        yield Line("rawpipe counts to sRGB, uint16, compiled", _run(codes, frame), megapixels, CODES)
 
 
 def _copied(source: Tensor, dtype: torch.dtype) -> Callable[[], object]:
     """One plane read, three written, into memory that was touched before."""
+    if source.dtype is dtype is torch.uint16:  # torch has vectors for int16 alone
+        source, dtype = source.view(torch.int16), torch.int16
     result = torch.zeros((3, *source.shape), dtype=dtype)
     return lambda: result.copy_(source.expand_as(result))
 

@@ -54,6 +54,8 @@ def _cell(name: str, frame: Frame, seconds: float | None) -> Image.Image:
 def _visible(frame: Frame) -> tuple[Tensor, float]:
     """Display values (3, h, w) of a frame, and the gain that made a dark one visible."""
     data = as_float(frame.data).detach().float().cpu()
+    if frame.space is Space.CODES:
+        data = data / 65535
     if frame.cfa is not None:
         if frame.space is Space.SENSOR:
             data = (data - float(frame.black.mean())) / float((frame.white - frame.black).min())

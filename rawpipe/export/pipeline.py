@@ -130,6 +130,8 @@ def _ready(pipeline: Pipeline, frame: Frame) -> tuple[list[Stage], list[_Slot], 
             frame = ready(frame)
         except RawpipeError as error:
             raise StageError(_refusal(name, str(error))) from error
+        if frame.space is Space.CODES:
+            raise StageError(_refusal(name, "a graph gives float32"))
         slots += list(_slots(index, name, ready))
         stages.append(ready)
     return stages, slots, frame

@@ -169,7 +169,7 @@ def _opened(strips: Strips) -> tuple[Frame, _Drawn | None]:
     first = next(frames)
     parts = (one.data.detach() for one in chain([first], frames))
     shape = (*first.data.shape[:-2], strips.height, strips.width)
-    if first.space is Space.RGB or (first.space is Space.CAMERA and float(first.exposure_gain) <= 1):
+    if first.color is not None or (first.space is Space.CAMERA and float(first.exposure_gain) <= 1):
         whole = replace(first, data=first.data.detach()[..., :1, :].expand(shape))
         return whole, _Drawn(whole, parts)
     data, top = torch.empty(shape, dtype=first.data.dtype, device=first.device), 0

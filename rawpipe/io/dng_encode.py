@@ -282,7 +282,7 @@ def check(frame: Frame) -> None:
     Raises:
         FormatError: RGB, a burst, or counts that want linearizing or have black levels by row.
     """
-    if frame.space is Space.RGB:
+    if frame.color is not None:
         raise FormatError(
             "got an RGB frame; a DNG holds a mosaic or camera RGB: write it before ColorTransform, or write a TIFF"
         )

@@ -42,7 +42,7 @@ def write_tiff(
     Args:
         frame: what to write, or `Pipeline.strips`; RGB should have a transfer curve for 16 bits, see `ToneCurve`.
         path: the file.
-        dtype: "uint16", 0..1 scaled to 0..65535 and clipped (a SENSOR frame: its counts); "float32", as it is.
+        dtype: "uint16", 0..1 scaled to 0..65535 and clipped (SENSOR and CODES: as they are); "float32", as it is.
         compression: "none", which everything reads at once; "zstd", as small as zlib and far faster, which few programs
             read; "zlib", slow, which nearly all read.
         progress: called with the share that is written (0 to 1).
@@ -145,6 +145,8 @@ class _Strips:
             pixels: np.ndarray[Any, Any] = values.to(torch.float32).cpu().numpy()
             if not np.isfinite(pixels).all():
                 raise FormatError("got nan or infinite pixels; expected finite ones: find their stage with keep=")
+        elif self.space is Space.CODES:
+            pixels = values.cpu().numpy()
         else:
             scaled = values.to(torch.float32) * (1 if self.space is Space.SENSOR else FULL)
             pixels, below, above = quantized(scaled, FULL)

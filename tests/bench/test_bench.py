@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rawpipe.bench.measure import Line, measured
+from rawpipe.bench.measure import Line, Measured, measured
 from rawpipe.bench.table import BEGIN, END, replaced, table
 from rawpipe.cli import main
 
@@ -31,6 +31,7 @@ def test_a_quick_run_has_every_line_beside_a_copy_of_its_bytes(capsys: pytest.Ca
     )
     for name in ("rawpipe counts to sRGB", "rawpipe counts to sRGB, compiled"):
         assert found[name][3].endswith("x copy uint16 to float32")
+    assert found["rawpipe counts to sRGB, uint16, compiled"][3].endswith("x copy uint16 to uint16")
     for name in ("rawpipe develop, file to file", "LibRaw AHD + tifffile, file to file"):
         assert found[name][3].endswith("x copy of both files")
     assert not {"darktable-cli", "rawtherapee-cli"} & set(found)
@@ -99,3 +100,11 @@ def test_wrong_words_are_one_line(words: list[str], capsys: pytest.CaptureFixtur
     assert main(["bench", *words]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and said.count("\n") == 1
+
+
+def test_a_line_is_held_against_the_copy_of_its_own_turns() -> None:
+    def took(name: str, seconds: float, floor: str | None = None) -> Measured:
+        return Measured(Line(name, lambda: None, 1.0, floor), seconds, None)
+
+    found = rows(table([took("copy", 1.0), took("a", 2.0, "copy"), took("copy", 4.0), took("b", 2.0, "copy")], "x", 1))
+    assert (found["a"][3], found["b"][3]) == ("2.00x copy", "0.50x copy")

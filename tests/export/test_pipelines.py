@@ -20,6 +20,7 @@ from rawpipe.stages import (
     Demosaic,
     Enhance,
     Exposure,
+    Quantize,
     ToneCurve,
     WhiteBalance,
 )
@@ -85,6 +86,11 @@ class InNumpy:
 def test_what_is_not_local_torch_is_refused_by_name(stage: object, match: str) -> None:
     with pytest.raises(StageError, match=match):
         pipeline_graph(Pipeline([BlackLevel(), stage]))
+
+
+def test_codes_are_refused_since_a_graph_gives_floats() -> None:
+    with pytest.raises(StageError, match="the stage quantize can't be exported: a graph gives float32"):
+        pipeline_graph(Pipeline([ToneCurve(), Quantize()]))
 
 
 def test_a_stage_that_leaves_torch_is_refused_by_name(tmp_path: Path) -> None:
