@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 from rawpipe._errors import PipelineError, unknown
@@ -41,4 +41,10 @@ def load(name: str, group: str = STAGES) -> Any:
 def provider(name: str, group: str = STAGES) -> str:
     """Distribution and version that a name comes from, e.g. "rawpipe-isp 0.1.0"; "" if it isn't registered."""
     point = installed(group).get(name)
-    return f"{point.dist.name} {point.dist.version}" if point is not None and point.dist is not None else ""
+    return _said(point.dist) if point is not None and point.dist is not None else ""
+
+
+@cache
+def _said(distribution: Distribution) -> str:
+    """Name and version; both parse the whole metadata, which takes longer than a small picture."""
+    return f"{distribution.name} {distribution.version}"

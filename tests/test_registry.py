@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import Distribution, EntryPoint, EntryPoints
 from typing import Any
 
 import pytest
@@ -45,6 +45,12 @@ def test_the_provider_is_distribution_and_version() -> None:
 
     assert _registry.provider("demosaic") == f"rawpipe-isp {__version__}"
     assert _registry.provider("somebody's_own") == ""
+
+
+def test_the_metadata_of_a_distribution_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = _registry.provider("demosaic")
+    monkeypatch.setattr(Distribution, "metadata", property(lambda self: pytest.fail("parsed again")))
+    assert _registry.provider("identity") == _registry.provider("demosaic") == said
 
 
 def test_a_third_partys_stage_enters_as_ours_do(points: list[EntryPoint]) -> None:
