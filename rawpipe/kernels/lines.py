@@ -61,8 +61,9 @@ class Steps(NamedTuple):
     refined_at_green: Array
 
 
-exact = njit(nogil=True, error_model="numpy")
-contracted = njit(nogil=True, error_model="numpy", fastmath={"contract"})
+# `_nrt` would count references to every slice, by atomic steps: a tenth of a row's time. Owners outlive these calls.
+exact = njit(nogil=True, error_model="numpy", _nrt=False)
+contracted = njit(nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False)
 entry = njit(nogil=True, error_model="numpy", cache=True)
 
 
@@ -295,10 +296,8 @@ def menon_refined(steps, y, at):
 @exact
 def menon_ahead(ring, steps, y, sites):
     """All steps as far as they go when row `y` is the last in the ring."""
-    at, sign = np.empty(2, np.int64), np.empty(2, np.float32)
-    for i in range(2):
-        at[i] = color_at(sites[i])
-        sign[i] = 1 if has_red(sites[i]) else -1
+    at = color_at(sites[0]), color_at(sites[1])
+    sign = _f(1) if has_red(sites[0]) else _f(-1), _f(1) if has_red(sites[1]) else _f(-1)
     even, odd = y % 2, (y + 1) % 2
     menon_differences(ring, steps, y - 2, at[even])
     menon_decision(steps, y - 4, at[even])
@@ -487,7 +486,7 @@ def demosaic_row(ring, steps, y, sites, method, red, green, blue):
         menon(ring, steps, y, at, _f(1) if redly else _f(-1), own, green, other)
 
 
-@exact
+@njit(nogil=True, error_model="numpy")
 def rings(width, method):
     """Empty rings for rows of this width: of the mosaic, and of Menon's steps."""
     length, rows = (width + 1) // 2 + 2 * _EDGE, _STEP_RING if method == MENON else 0
