@@ -62,8 +62,9 @@ class Steps(NamedTuple):
 
 
 # `_nrt` would count references to every slice, by atomic steps: a tenth of a row's time. Owners outlive these calls.
-exact = njit(nogil=True, error_model="numpy", _nrt=False)
-contracted = njit(nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False)
+_options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+exact = njit(**_options)
+contracted = njit(**_options, fastmath={"contract"})
 entry = njit(nogil=True, error_model="numpy", cache=True)
 
 
