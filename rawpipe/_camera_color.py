@@ -5,20 +5,16 @@ References: DNG specification 1.7.1, chapter 6 "Mapping Camera Color Space to CI
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rawpipe._errors import FrameError
-from rawpipe.colorimetry import D50, D65, adaptation, temperature_k, xy, xyz
-
-# EXIF LightSource codes to kelvin, as the DNG SDK reads them.
-ILLUMINANTS_K = {
-    1: 5500, 2: 4150, 3: 2850, 4: 5500, 9: 5500, 10: 6500, 11: 7500, 12: 6400, 13: 5050, 14: 4150, 15: 3525,
-    16: 2925, 17: 2850, 18: 5500, 19: 6500, 20: 5500, 21: 6500, 22: 7500, 23: 5000, 24: 3200,
-}  # fmt: skip
-D65_CODE = 21
+from rawpipe._matrices import D65_CODE, Matrices, Numbers, checked
+from rawpipe.colorimetry import D50, adaptation, temperature_k, xy, xyz
 
 # A plain silicon sensor under D65: the rounded mean of many published camera matrices. Colours come out plausible
 # and no more, which is why it has to be asked for by name.
@@ -26,7 +22,7 @@ GENERIC = ((0.70, -0.18, -0.07), (-0.47, 1.26, 0.24), (-0.08, 0.19, 0.60))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class CameraColor:
+class CameraColor(Matrices[Tensor]):
     """Colour matrices of a camera, float64.
 
     Args:
@@ -41,17 +37,6 @@ class CameraColor:
         analog_balance: gains that the camera applied before it digitised, (3).
         source: where the numbers come from: "dng", "libraw", "flashraw", "user" or "generic".
     """
-
-    color1: Tensor
-    illuminant1: int = D65_CODE
-    color2: Tensor | None = None
-    illuminant2: int = 0
-    forward1: Tensor | None = None
-    forward2: Tensor | None = None
-    calibration1: Tensor
-    calibration2: Tensor
-    analog_balance: Tensor
-    source: str = "user"
 
     @classmethod
     def of(
@@ -73,32 +58,27 @@ class CameraColor:
         Raises:
             FrameError: a matrix isn't 3 x 3, isn't finite, can't be inverted, or makes no sense of daylight.
         """
-        first = _matrix(color1, "color1")
-        if first is None:
-            raise FrameError("got no color matrix; expected a 3x3 matrix from XYZ to camera RGB")
-        eye = torch.eye(3, dtype=torch.float64)
-        one, two = _matrix(calibration1, "calibration1"), _matrix(calibration2, "calibration2")
-        balance = torch.ones(3, dtype=torch.float64) if analog_balance is None else _double(analog_balance)
-        if balance is None or balance.shape != (3,) or not (balance > 0).all():
-            raise FrameError(f"got analog balance {_shown(analog_balance)}; expected three positive numbers")
-        made = cls(
-            color1=first,
-            illuminant1=illuminant1,
-            color2=_matrix(color2, "color2"),
-            illuminant2=illuminant2,
-            forward1=_matrix(forward1, "forward1"),
-            forward2=_matrix(forward2, "forward2"),
-            calibration1=eye if one is None else one,
-            calibration2=eye if two is None else two,
-            analog_balance=balance,
-            source=source,
-        )
-        if not ((seen := made.xyz_to_camera(D65) @ xyz(D65)) > 0).all():
-            raise FrameError(
-                f"got a color matrix under which daylight is camera RGB {seen.tolist()}; expected positive numbers: "
-                "the matrix from XYZ to camera RGB, row by row"
+        return cls.adopt(
+            checked(
+                color1,
+                illuminant1,
+                color2,
+                illuminant2,
+                forward1=forward1,
+                forward2=forward2,
+                calibration1=calibration1,
+                calibration2=calibration2,
+                analog_balance=analog_balance,
+                source=source,
             )
-        return made
+        )
+
+    @classmethod
+    def adopt(cls, plain: Matrices[Numbers]) -> CameraColor:
+        """The same in tensors."""
+        values: dict[str, Any] = {field.name: getattr(plain, field.name) for field in fields(plain)}
+        arrays = {name: torch.from_numpy(value) for name, value in values.items() if isinstance(value, np.ndarray)}
+        return cls(**(values | arrays))
 
     @classmethod
     def generic(cls) -> CameraColor:
@@ -134,18 +114,6 @@ class CameraColor:
         plain = replace(self, analog_balance=torch.ones(3, dtype=torch.float64))
         return replace(self, analog_balance=neutral.to("cpu", torch.float64) / plain.neutral_of())
 
-    def xyz_to_camera(self, white: tuple[float, float]) -> Tensor:
-        """XYZ to camera RGB (3, 3) for a scene white `white` (xy)."""
-        kelvin = temperature_k(white)
-        color = self._between(self.color1, self.color2, kelvin)
-        calibration = self._between(self.calibration1, self.calibration2, kelvin)
-        return self.analog_balance[:, None] * (calibration @ color)
-
-    def neutral_of(self, white: tuple[float, float] = D65) -> Tensor:
-        """Camera RGB (3) of a neutral object under the white `white` (xy), green = 1."""
-        neutral = self.xyz_to_camera(white) @ xyz(white)
-        return neutral / neutral[1]
-
     def white_of(self, neutral: Tensor) -> tuple[float, float]:
         """The white point (xy) under which a neutral object has the camera RGB `neutral` (3).
 
@@ -180,33 +148,3 @@ class CameraColor:
             forward = self._between(self.forward1, self.forward2, kelvin)
             to_xyz = forward @ ((1 / (reference @ neutral))[:, None] * reference)
         return to_xyz / (to_xyz @ neutral)[1]
-
-    def _between(self, one: Tensor, two: Tensor | None, kelvin: float) -> Tensor:
-        """The matrix for a temperature, interpolated in 1/T between the two illuminants and held outside."""
-        first, second = (ILLUMINANTS_K.get(code, 0) for code in (self.illuminant1, self.illuminant2))
-        if two is None or not first or not second or first == second:
-            return one
-        share = (1 / kelvin - 1 / second) / (1 / first - 1 / second)
-        share = min(max(share, 0.0), 1.0)
-        return share * one + (1 - share) * two
-
-
-def _double(values: object) -> Tensor | None:
-    """Numbers in float64 on the CPU, None if they are none."""
-    try:
-        return torch.as_tensor(values, dtype=torch.float64).detach().cpu()
-    except (TypeError, ValueError, RuntimeError):
-        return None
-
-
-def _shown(values: object) -> object:
-    return values.tolist() if isinstance(values, Tensor) else values
-
-
-def _matrix(values: object, name: str) -> Tensor | None:
-    if values is None:
-        return None
-    matrix = _double(values)
-    if matrix is None or matrix.shape != (3, 3) or not matrix.isfinite().all() or abs(torch.linalg.det(matrix)) < 1e-9:
-        raise FrameError(f"got {name} {_shown(values)}; expected an invertible 3x3 matrix, row by row")
-    return matrix

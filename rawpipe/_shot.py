@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rawpipe._camera_color import CameraColor
-
-if TYPE_CHECKING:
-    from rawpipe.io.ifd import Tag
-
-Box = tuple[int, int, int, int]
+from rawpipe._matrices import Numbers
+from rawpipe._taken import Box as Box
+from rawpipe._taken import Taken
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Shot:
+class Shot(Taken[Tensor]):
     """As taken: nothing a stage does to the pixels changes it, except turning the picture (see `upright`).
 
     Args:
@@ -55,37 +53,15 @@ class Shot:
         source: name of the file, "" if the frame was made from an array.
     """
 
-    make: str = ""
-    model: str = ""
-    unique_model: str = ""
-    serial: str = ""
-    lens: str = ""
-    iso: float | None = None
-    exposure_s: float | None = None
-    f_number: float | None = None
-    focal_mm: float | None = None
-    taken: str = ""
-    orientation: int = 1
-    bits: int = 16
-    black: Tensor
-    white: Tensor
-    black_rows: Tensor | None = None
-    black_columns: Tensor | None = None
-    linearization: Tensor | None = None
-    neutral: Tensor | None = None
     color: CameraColor | None = None
-    size: tuple[int, int]
-    active_area: Box
-    default_crop: Box | None = None
-    masked_areas: tuple[Box, ...] = ()
-    opcodes: tuple[bytes, bytes, bytes] = (b"", b"", b"")
-    noise_profile: tuple[float, ...] = ()
-    baseline_exposure: float = 0.0
-    exif: tuple[Tag, ...] = ()
-    gps: tuple[Tag, ...] = ()
-    carried: tuple[Tag, ...] = ()
-    sensor: Tensor | None = None
-    source: str = ""
+
+    @classmethod
+    def adopt(cls, taken: Taken[Numbers]) -> Shot:
+        """The same in tensors, which share the arrays' memory."""
+        values = {field.name: getattr(taken, field.name) for field in fields(taken)}
+        arrays = {name: torch.from_numpy(value) for name, value in values.items() if isinstance(value, np.ndarray)}
+        color = None if taken.color is None else CameraColor.adopt(taken.color)
+        return cls(**(values | arrays | {"color": color}))
 
     @property
     def scale_dn(self) -> Tensor:

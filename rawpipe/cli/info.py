@@ -35,13 +35,14 @@ def run(options: argparse.Namespace) -> int:
         for device, reason in backends().items():
             print(f"{device:18} {reason}")
         return 0
-    check_container(options.file)  # a bad file is refused before torch is waited for
-    from rawpipe import Frame
+    check_container(options.file)  # a bad file is refused before decoders are imported
+    from rawpipe.io.recorded import judge, recorded
 
     with one_line_warnings(options.quiet):
-        frame = Frame.read(options.file)
-    shot = frame.shot
-    color = shot.color
+        found = recorded(options.file)
+        judge(options.file, found.is_dark, found.taken)
+    shot, color = found.taken, found.taken.color
+    top, left, bottom, right = shot.active_area
     facts = {
         "camera": f"{shot.make} {shot.model}".strip() or "unknown",
         "serial": shot.serial,
@@ -51,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
         "exposure": f"{shot.exposure_s:.6g} s" if shot.exposure_s else "",
         "aperture": f"f/{shot.f_number:g}" if shot.f_number else "",
         "focal length": f"{shot.focal_mm:g} mm" if shot.focal_mm else "",
-        "pixels": f"{frame.height} x {frame.width} of {shot.size[0]} x {shot.size[1]} on the sensor",
-        "mosaic": frame.cfa or "none, camera RGB",
+        "pixels": f"{bottom - top} x {right - left} of {shot.size[0]} x {shot.size[1]} on the sensor",
+        "mosaic": found.cfa or "none, camera RGB",
         "bits": shot.bits,
         "black": _numbers(shot.black.tolist()),
         "white": _numbers(shot.white.tolist()),
@@ -75,17 +76,20 @@ def run(options: argparse.Namespace) -> int:
 def _print_weights() -> None:
     """All sets of all installed enhancers."""
     from rawpipe import _registry
-    from rawpipe.stages.enhance.weights import Weights
+    from rawpipe.stages.enhance.about import bundled, described
 
-    for name in _registry.installed(_registry.ENHANCERS):
-        sets: dict[str, Path] = getattr(_registry.load(name, _registry.ENHANCERS), "weight_sets", dict)()
+    for name, point in _registry.installed(_registry.ENHANCERS).items():
+        if point.module == "rawpipe.stages.enhance":  # whose sets are found without importing torch
+            sets = bundled(name)
+        else:
+            sets = getattr(_registry.load(name, _registry.ENHANCERS), "weight_sets", dict)()
         for set_name, path in sets.items():
-            weights = Weights.read(path)
+            about, content = described(path)
             facts = {
-                "weights": f"{name} {set_name}, {path.stat().st_size / 1e6:.1f} MB",
-                "sha256": weights.sha256,
-                "licence": weights.licence + (" (research only)" if weights.research_only else ""),
-                "learned from": weights.learned_from,
+                "weights": f"{name} {set_name}, {len(content) / 1e6:.1f} MB",
+                "sha256": about["sha256"],
+                "licence": about["licence"] + (" (research only)" if about["research_only"] else ""),
+                "learned from": about["learned_from"],
             }
             for fact, value in facts.items():
                 print(f"{fact:18} {value}")

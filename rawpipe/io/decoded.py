@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rawpipe._errors import FormatError
-from rawpipe._shot import Box
-from rawpipe.bayer import PHASES
+from rawpipe._phase import PHASES
+from rawpipe._taken import Box
 from rawpipe.io.exif import Exif
 
 _CLOSE = 1e-5  # what decoders keep as float32 or as quotients of counts

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from rawpipe._camera_color import D65_CODE, CameraColor
 from rawpipe._errors import FormatError, FrameError
-from rawpipe._shot import Box
-from rawpipe.bayer import sites_at
+from rawpipe._matrices import D65_CODE, Matrices, Numbers, checked
+from rawpipe._phase import sites_at
+from rawpipe._taken import Box
 from rawpipe.io.ifd import Directory, Tag
 
 CFA, LINEAR_RAW = 32803, 34892
@@ -113,7 +112,7 @@ class DngTags:
             )
         return phase
 
-    def black(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def black(self) -> tuple[Numbers, Numbers | None, Numbers | None]:
         """Black per site (4) or plane (3), and its additions per row and column of the active area.
 
         Raises:
@@ -131,29 +130,29 @@ class DngTags:
             )
         levels = _float(values).reshape(rows, columns, planes)
         height, width = (self.active_area[i + 2] - self.active_area[i] for i in (0, 1))
-        additions = _tensor(self._numbers(50716), height), _tensor(self._numbers(50715), width)
+        additions = _additions(self._numbers(50716), height), _additions(self._numbers(50715), width)
         if self.is_linear:
-            return levels.mean(dim=(0, 1)), *additions
-        cell = levels[..., 0].repeat(2 // rows, 2 // columns)
-        sites = torch.zeros(4)
+            return levels.mean(axis=(0, 1)), *additions
+        cell = np.tile(levels[..., 0], (2 // rows, 2 // columns))
+        sites = np.zeros(4, np.float32)
         for y, row in enumerate(sites_at(self.cfa)):
             for x, site in enumerate(row):
                 sites[site] = cell[y, x]
         return sites, *additions
 
-    def white(self) -> Tensor:
+    def white(self) -> Numbers:
         """Saturation per site (4) or plane (3)."""
         values = self._numbers(50717) or ((1.0,) if self.is_float else (2.0 ** self.raw.first(258, 16) - 1,))
         if self.is_linear:
             return _float(values if len(values) == 3 else values[:1] * 3)
         return _float(values[:1] * 4)
 
-    def linearization(self) -> Tensor | None:
+    def linearization(self) -> Numbers | None:
         """Value of each stored code."""
         table = self._numbers(50712)
         return None if table is None else _float(table)
 
-    def color(self) -> CameraColor | None:
+    def color(self) -> Matrices[Numbers] | None:
         """The colour matrices, None if there are none that can be used."""
         first, second = _matrix(self.root, 50721), _matrix(self.root, 50722)
         codes = [self.root.first(code) for code in (50778, 50779)]
@@ -164,7 +163,7 @@ class DngTags:
         if first is None:
             first, second, codes = second, None, [codes[1], 0]
         try:
-            return CameraColor.of(
+            return checked(
                 first,
                 codes[0] or D65_CODE,
                 second,
@@ -179,13 +178,13 @@ class DngTags:
         except FrameError:
             return None
 
-    def neutral(self, color: CameraColor | None) -> Tensor | None:
+    def neutral(self, color: Matrices[Numbers] | None) -> Numbers | None:
         """As-shot neutral (3), green = 1; from AsShotWhiteXY if that is what there is."""
         neutral, white = _numbers(self.root, 50728), _numbers(self.root, 50729)
         if neutral is not None and len(neutral) == 3 and all(math.isfinite(v) and v > 0 for v in neutral):
             return _float(neutral) / neutral[1]
         if white is not None and len(white) == 2 and color is not None and white[1] > 0:
-            return color.neutral_of((white[0], white[1])).float()
+            return color.neutral_of((white[0], white[1])).astype(np.float32)
         return None
 
     def opcodes(self) -> tuple[bytes, bytes, bytes]:
@@ -240,11 +239,11 @@ def _matrix(directory: Directory, code: int) -> list[list[float]] | None:
     return [list(values[i : i + 3]) for i in (0, 3, 6)]
 
 
-def _float(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32)
+def _float(values: tuple[float, ...]) -> Numbers:
+    return np.array(values, np.float32)
 
 
-def _tensor(values: tuple[float, ...] | None, length: int) -> Tensor | None:
+def _additions(values: tuple[float, ...] | None, length: int) -> Numbers | None:
     if values is None or len(values) != length or not any(values):
         return None
     return _float(values)

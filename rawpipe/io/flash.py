@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from rawpipe._errors import FormatError
-from rawpipe.bayer import sites_at
+from rawpipe._phase import sites_at
 from rawpipe.io import libraw
 from rawpipe.io.decoded import Decoded, bayer_phase, positive
 from rawpipe.io.dng_tags import DngTags

@@ -9,7 +9,7 @@ from pathlib import Path
 import rawpy
 
 from rawpipe._errors import FormatError
-from rawpipe._shot import Box
+from rawpipe._taken import Box
 from rawpipe.io.decoded import Decoded, bayer_phase, inside, positive
 from rawpipe.io.dng_tags import DngTags
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from rawpipe import bayer
 from rawpipe._camera_color import CameraColor
-from rawpipe._errors import FormatError, FrameError, RawpipeWarning, unknown
+from rawpipe._errors import FormatError, unknown
 from rawpipe._frame import Frame, Noise, Space
-from rawpipe._shot import Box, Shot
+from rawpipe._shot import Shot
 from rawpipe.io.array import frame_of
-from rawpipe.io.container import identify, mapped, tree_of
-from rawpipe.io.decoded import Decoded
-from rawpipe.io.dng_tags import DngTags
-from rawpipe.io.exif import Exif, directories, read_exif
-from rawpipe.io.samples import float_samples, read_dump
-
-READERS = ("rawpy", "flashraw")
+from rawpipe.io.dump import read_dump
+from rawpipe.io.recorded import READERS, Recorded, judge, recorded
 
 
 def read(
@@ -68,62 +61,30 @@ def read(
         raise FormatError(
             f"got {', '.join(dump)} for {path}; expected them only with shape, dtype and cfa of a headless dump"
         )
-    with mapped(path) as data:
-        kind = identify(path, data)
-        tree = tree_of(path, data) if kind == "tiff" else []
-        exif = read_exif(path, directories(kind, data, tree))
-    tags = DngTags.of(tree)
-    found = _decoded(path, reader, tags, exif).beside(exif)
-    frame = (
-        _linear(path, found, tags, exif, area)
-        if tags is not None and tags.is_linear
-        else _mosaic(path, found, tags, exif, area)
-    )
+    found = recorded(path, reader)
+    shot = Shot.adopt(found.taken)
+    frame = _mosaic(found, shot, area) if found.cfa is not None else _linear(found, shot, area)
     if matrix is not None:
         shot = replace(frame.shot, color=CameraColor.given(matrix, frame.shot.color))
         frame = replace(frame, shot=shot, neutral=shot.assumed_neutral())
-    _judge(path, frame)
+    judge(path, found.is_dark, frame.shot)
     return frame.to(device)
 
 
-def _decoded(path: Path, reader: str, tags: DngTags | None, exif: Exif) -> Decoded:
-    if reader == "flashraw":
-        from rawpipe.io import flash
-
-        return flash.decode(path, tags, exif)
-    from rawpipe.io import libraw
-
-    return libraw.decode(path, tags)
-
-
-def _samples(path: Path, found: Decoded, tags: DngTags | None) -> Tensor:
-    """The stored pixels; floating ones come through tifffile: LibRaw would round them to 14 bits."""
-    if tags is not None and tags.is_float:
-        return float_samples(path, tags)
-    assert found.pixels is not None
-    return torch.from_numpy(found.pixels)
-
-
-def _mosaic(path: Path, found: Decoded, tags: DngTags | None, exif: Exif, area: str) -> Frame:
-    sensor = _samples(path, found, tags)
-    box = tags.active_area if tags is not None else found.visible
-    first = tags.cfa if tags is not None else bayer.rephase(str(found.cfa), box[0], box[1])
-    shot = _shot(path, found, tags, exif, (sensor.shape[-2], sensor.shape[-1]), box, sensor)
+def _mosaic(found: Recorded, shot: Shot, area: str) -> Frame:
+    sensor, box, first = torch.from_numpy(found.pixels), shot.active_area, str(found.cfa)
     if area == "sensor":
         data, first, corner = sensor, bayer.rephase(first, -box[0], -box[1]), (0, 0)
     else:
         data, corner = sensor[box[0] : box[2], box[1] : box[3]], (box[0], box[1])
+    shot = replace(shot, sensor=sensor)
     frame = frame_of(data, Space.SENSOR, cfa=first, shot=shot, noise=_noise(shot), top_left=corner)
     return replace(frame, applied=("linearization",))  # decoders look the codes up
 
 
-def _linear(path: Path, found: Decoded, tags: DngTags, exif: Exif, area: str) -> Frame:
-    stored = _samples(path, found, tags)
-    if stored.ndim != 3 or stored.shape[-1] != 3:
-        raise FormatError(f"{path} is a LinearRaw DNG with pixels {tuple(stored.shape)}; expected three planes")
-    box = tags.active_area
-    shot = _shot(path, found, tags, exif, (stored.shape[0], stored.shape[1]), box, None)
-    data = stored.movedim(-1, 0).to(torch.float32) - shot.black[:, None, None]
+def _linear(found: Recorded, shot: Shot, area: str) -> Frame:
+    box = shot.active_area
+    data = torch.from_numpy(found.pixels).movedim(-1, 0).to(torch.float32) - shot.black[:, None, None]
     inside = data[:, box[0] : box[2], box[1] : box[3]]
     if shot.black_rows is not None:
         inside -= shot.black_rows[:, None]
@@ -138,83 +99,8 @@ def _linear(path: Path, found: Decoded, tags: DngTags, exif: Exif, area: str) ->
         black=torch.zeros(3),
         white=(shot.white - shot.black) / scale,
         noise=_noise(shot, in_counts=False),
-        applied=("linearization", "opcodes2") if tags.is_lossy else ("linearization",),
+        applied=("linearization", "opcodes2") if found.is_lossy else ("linearization",),
     )
-
-
-def _shot(
-    path: Path,
-    found: Decoded,
-    tags: DngTags | None,
-    exif: Exif,
-    size: tuple[int, int],
-    box: Box,
-    sensor: Tensor | None,
-) -> Shot:
-    color = tags.color() if tags is not None else None
-    if color is None and found.matrix is not None:
-        try:
-            color = CameraColor.of(found.matrix, source=found.decoder)
-        except FrameError as error:
-            warnings.warn(f"{path}: {error}", RawpipeWarning, stacklevel=5)
-    if tags is not None:
-        black, black_rows, black_columns = tags.black()
-        white, neutral, bits = tags.white(), tags.neutral(color), tags.bits
-        if tags.is_lossy:
-            black, white, bits = torch.zeros_like(black), torch.full_like(white, found.white), 16
-    else:
-        black, black_rows, black_columns = torch.tensor(found.black, dtype=torch.float32), None, None
-        white, neutral = torch.full((4,), found.white), _neutral(found)
-        if neutral is not None and (neutral == 1).all():
-            warnings.warn(
-                f"{path}: the as-shot white balance is 1 1 1; the counts are taken as balanced by the camera",
-                RawpipeWarning,
-                stacklevel=5,
-            )
-            if color is not None:
-                color = replace(color, analog_balance=1 / color.neutral_of())  # gains applied before the counts
-        bits = max(1, int(found.white).bit_length())
-    return Shot(
-        make=exif.make,
-        model=exif.model,
-        unique_model=tags.unique_model() if tags is not None else "",
-        serial=exif.serial or (tags.serial() if tags is not None else ""),
-        lens=found.lens,
-        iso=found.iso,
-        exposure_s=found.exposure_s,
-        f_number=found.f_number,
-        focal_mm=found.focal_mm,
-        taken=exif.taken,
-        orientation=found.orientation,
-        bits=bits,
-        black=black,
-        white=white,
-        black_rows=black_rows,
-        black_columns=black_columns,
-        linearization=tags.linearization() if tags is not None else None,
-        neutral=neutral,
-        color=color,
-        size=size,
-        active_area=box,
-        default_crop=tags.default_crop if tags is not None else found.crop,
-        masked_areas=tags.masked_areas if tags is not None else (),
-        opcodes=tags.opcodes() if tags is not None else (b"", b"", b""),
-        noise_profile=tags.noise_profile() if tags is not None else (),
-        baseline_exposure=tags.baseline_exposure() if tags is not None else 0.0,
-        exif=exif.tags,
-        gps=exif.gps,
-        carried=exif.carried,
-        sensor=sensor,
-        source=path.name,
-    )
-
-
-def _neutral(found: Decoded) -> Tensor | None:
-    """As-shot neutral from the decoder's gains."""
-    if found.gains is None:
-        return None
-    red, green, blue = found.gains
-    return torch.tensor([green / red, 1.0, green / blue])
 
 
 def _noise(shot: Shot, in_counts: bool = True) -> Noise | None:
@@ -226,13 +112,3 @@ def _noise(shot: Shot, in_counts: bool = True) -> Noise | None:
         pairs = pairs[[0, 1, 1, 2]]
     scale = shot.scale_dn if in_counts else torch.ones(())
     return Noise(pairs[:, 0] * scale, pairs[:, 1].sqrt() * scale, torch.zeros(len(pairs)))
-
-
-def _judge(path: Path, frame: Frame) -> None:
-    """Warn of what can be seen from the frame as it is."""
-    if not frame.data.numpy().any():
-        warnings.warn(f"{path}: every pixel is zero; a frame taken with the lens cap on?", RawpipeWarning, stacklevel=3)
-    shot = frame.shot
-    if shot.neutral is None and shot.color is not None:
-        instead = "1 1 1" if shot.color.source == "generic" else "the matrix's neutral under D65"
-        warnings.warn(f"{path}: no as-shot white balance; {instead} stands in for it", RawpipeWarning, stacklevel=3)

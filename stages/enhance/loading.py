@@ -7,7 +7,6 @@ import pickle
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from rawpipe import FormatError, RawpipeWarning, StageError
 from rawpipe._errors import unknown
+from rawpipe.stages.enhance.about import bundled
 from rawpipe.stages.enhance.weights import Weights
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -52,13 +52,6 @@ _HAVE_HALF: Mapping[str, Callable[[], bool]] = {
     "cpu": cache(_cpu_has_half),
     "cuda": cache(lambda: torch.cuda.is_bf16_supported(including_emulation=False)),
 }
-
-
-@cache
-def bundled(enhancer: str) -> Mapping[str, Path]:
-    """The sets of weights that come with rawpipe for an enhancer, by name."""
-    folder = Path(str(files(f"rawpipe.stages.enhance.{enhancer}"))) / "weights"
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
 def located(weights: str, enhancer: str) -> Path:

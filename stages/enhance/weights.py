@@ -5,7 +5,6 @@ All that is known of them stands as JSON in the file's own header, so that a fil
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from rawpipe import FormatError
 from rawpipe.io.atomic import replacing
-
-FORMAT = 1
-_KEY = "rawpipe"
+from rawpipe.stages.enhance.about import FACTS, FORMAT, KEY, described
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +51,10 @@ class Weights:
         Raises:
             FormatError: it can't be written.
         """
-        about = {"format": FORMAT, **{key: getattr(self, key) for key in _ABOUT}}
+        about = {"format": FORMAT, **{key: getattr(self, key) for key in FACTS}}
         half = {name: value.detach().cpu().half().contiguous() for name, value in self.tensors.items()}
         with replacing(path) as temporary:
-            temporary.write_bytes(save(half, {_KEY: json.dumps(about, sort_keys=True)}))
+            temporary.write_bytes(save(half, {KEY: json.dumps(about, sort_keys=True)}))
 
     @property
     def said(self) -> str:
@@ -73,23 +68,6 @@ class Weights:
         Raises:
             FormatError: there is no such file, or it is something else, damaged, or of a later format.
         """
-        try:
-            content = Path(path).read_bytes()
-            tensors = load(content)
-            length = int.from_bytes(content[:8], "little")
-            about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
-            version = about.pop("format")
-        except OSError as error:
-            raise FormatError(f"got {path}, which can't be read: {error.strerror}") from error
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise FormatError(
-                f"got {path}, which holds no weights of rawpipe or is damaged; expected a .safetensors file that "
-                "`rawpipe train` wrote"
-            ) from error
-        if version != FORMAT or set(about) != set(_ABOUT):
-            raise FormatError(f"got {path} of format {version}; expected {FORMAT}: upgrade rawpipe")
-        floats = {name: value.to(torch.float32) for name, value in tensors.items()}
-        return cls(**about, tensors=floats, sha256=hashlib.sha256(content).hexdigest())
-
-
-_ABOUT = ("enhancer", "name", "model", "licence", "research_only", "learned_from", "training")
+        facts, content = described(path)
+        floats = {name: value.to(torch.float32) for name, value in load(content).items()}
+        return cls(**facts, tensors=floats)

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rawpipe import Frame
 from rawpipe.cli import COMMANDS
 
 CODE = """
@@ -50,6 +52,18 @@ def test_help_and_errors_do_not_wait_for_torch(tmp_path: Path, status: int, word
     assert done.returncode == status and said in done.stderr
     assert done.stderr.splitlines()[-1] == "imported"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.dng", "junk.nef"]
+
+
+def test_a_file_and_weights_are_described_without_torch(tmp_path: Path):
+    Frame.from_array(np.ones((40, 50), np.uint16), "RGGB", bits=12, neutral=(0.5, 1, 0.6)).write(
+        tmp_path / "x.dng", matrix="generic"
+    )
+    Frame.from_array(np.ones((3, 40, 50), np.float32)).write(tmp_path / "rgb.dng", matrix="generic")
+    for words, said in ((["x.dng"], "RGGB"), (["rgb.dng"], "camera RGB"), (["--weights"], "Apache-2.0")):
+        command = [sys.executable, "-c", CODE, "info", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0 and said in done.stdout
+        assert "torch" not in done.stderr.splitlines()[-1]
 
 
 def test_names_of_stages_and_exceptions_do_not_need_torch():

@@ -3,45 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import tifffile
-import torch
 from PIL import Image
 
-from rawpipe import Frame, Pipeline, RawpipeWarning, Space
+from rawpipe import Frame, Pipeline
 from rawpipe.cli import main
 from rawpipe.cli._scene import HEIGHT, LAMP, WIDTH, checker_linear, checker_means, scene, take
-from rawpipe.testing import synthetic_frame
-
-
-def test_info_says_what_a_file_holds(tmp_path: Path, capsys):
-    synthetic_frame(Space.SENSOR, 40, 50, "GBRG", dtype=torch.uint16).write(tmp_path / "x.dng")
-    assert main(["info", str(tmp_path / "x.dng")]) == 0
-    said = capsys.readouterr().out
-    for fact in (
-        "Rawpipe Synthetic",
-        "GBRG",
-        "40 x 50 of 46 x 88",
-        "512 516 520 508",
-        "15520",
-        "from dng, illuminants 21",
-        "800",
-    ):
-        assert fact in said
-
-
-def test_info_of_a_bad_file_is_one_line(tmp_path: Path, capsys):
-    (tmp_path / "x.dng").write_bytes(b"\xff\xd8\xff\xe0 a picture")
-    assert main(["info", str(tmp_path / "x.dng")]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
-
-
-def test_info_says_what_runs_the_kernels(capsys):
-    assert main(["info", "--backends"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("cpu  ") and ("Numba" in said or "torch, since" in said)
-    assert main(["info", "--backends", "--weights"]) == 1
-    assert "expected one of them" in capsys.readouterr().err
 
 
 def test_stages_lists_every_stage_with_its_spaces(capsys):
@@ -85,11 +52,3 @@ def test_the_demos_raw_is_dim_and_its_lamp_is_not():
     assert float(frame.data[row, column + 1].float()) > 512 + 0.3 * 15871  # a green site
     assert float(frame.data.float().median()) < 512 + 0.05 * 16383
     assert frame.noise is not None
-
-
-def test_a_warning_is_one_line(tmp_path: Path, capsys):
-    Frame.from_array(np.zeros((40, 50), np.uint16), "RGGB", bits=12, matrix="generic").write(tmp_path / "x.dng")
-    assert main(["info", str(tmp_path / "x.dng")]) == 0
-    assert "warning: " in capsys.readouterr().err
-    with pytest.warns(RawpipeWarning):
-        Frame.read(tmp_path / "x.dng")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rawpipe import StageError
+from rawpipe.stages.enhance.about import bundled
 from rawpipe.stages.enhance.draws import keyed
 from rawpipe.stages.enhance.enhancer import Given, Run
 from rawpipe.stages.enhance.exposure_diffusion.load import NAME, loaded
@@ -18,7 +19,7 @@ from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, believed, brightest_seen, check_guard
-from rawpipe.stages.enhance.loading import bundled, check_precision, in_half
+from rawpipe.stages.enhance.loading import check_precision, in_half
 from rawpipe.stages.enhance.mirror import MIRROR_RADIUS, over_mirror_images
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rawpipe import FormatError, Space, StageError, bayer
+from rawpipe.stages.enhance.about import bundled
 from rawpipe.stages.enhance.draws import normal
 from rawpipe.stages.enhance.enhancer import Given, Run, Shown
 from rawpipe.stages.enhance.equalise import equalisation, in_8_bits
@@ -21,7 +22,7 @@ from rawpipe.stages.enhance.llflow.domains import shown_raw, shown_rgb, to_displ
 from rawpipe.stages.enhance.llflow.flow import STRIDE
 from rawpipe.stages.enhance.llflow.load import NAME, Loaded, loaded
 from rawpipe.stages.enhance.llflow.model import Network
-from rawpipe.stages.enhance.loading import bundled, check_precision, in_half
+from rawpipe.stages.enhance.loading import check_precision, in_half
 
 if TYPE_CHECKING:
     from rawpipe.export import Graph
