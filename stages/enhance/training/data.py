@@ -47,9 +47,12 @@ def open_data(data: Data) -> Opened:
     Raises:
         FormatError: a folder isn't there, or holds no picture that can be used.
     """
-    for folder in (folder for name in (*SOURCES, "validate") for folder in getattr(data, name)):
+    for folder in (folder for name in SOURCES for folder in getattr(data, name)):
         if not folder.is_dir():
             raise FormatError(f"got {folder} to learn from, which is no folder; name one in [data], or with --data")
+    for folder in data.validate:
+        if not folder.is_dir():
+            raise FormatError(f"got {folder} to validate on, which is no folder; name one in [data] validate")
     if data.lol:
         return _lol(data)
     parts: list[Dataset[Batch]] = []

@@ -184,7 +184,7 @@ def test_pairs_of_folders_of_their_own_are_validated_on_in_larger_parts(root: Pa
         opened.held_out["lol"].high[0], read_pair(lol_files(tmp_path / "others")[0]).part(4, 8, 32, 32).high
     )
     assert opened.sha256 != open_data(Data(lol=(root,), least=16, side=16, batch=2)).sha256
-    with pytest.raises(FormatError, match="nowhere to learn from"):
+    with pytest.raises(FormatError, match=r"nowhere to validate on, which is no folder; name one in \[data\] validate"):
         open_data(Data(lol=(root,), validate=(tmp_path / "nowhere",), least=16, side=16))
 
 
