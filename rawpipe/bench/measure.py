@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_SLOW_S = 4.0
-_SLOW_RUNS = 1  # beside the first one, which warms up, and counts for slow lines
+_ENOUGH_S = 20.0  # of one line, the first turn included
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -26,7 +25,8 @@ class Line:
         floor: name of the line that it is compared with: a copy of its own bytes, or a bare network; None = none.
         flops: floating-point operations, for networks.
         peak: name of the matrix product whose rate theirs is compared with.
-        outside: whether it runs in another process, whose memory isn't seen.
+        outside: whether it runs in another process, whose memory and CPU time aren't seen.
+        frames: how many `work` makes of the size; times are those of one.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Line:
     flops: float | None = None
     peak: str | None = None
     outside: bool = False
+    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Measured:
 
     Args:
         line: which.
-        seconds: median over the turns.
+        seconds: of a frame, median over the turns.
+        cpu_seconds: likewise, of all threads; None = not known here.
         peak_mb: above what the process held before, in the first turn, result included; None = not known here.
     """
 
     line: Line
     seconds: float
+    cpu_seconds: float | None
     peak_mb: float | None
 
     @property
@@ -62,31 +65,32 @@ def measured(lines: Sequence[Line], runs: int, progress: Callable[[str], None] =
     """Medians of every line.
 
     Args:
-        lines: to run, in turns.
-        runs: turns after the first one; what takes more than four seconds has one.
+        lines: to run, in turns. The first one warms up, and counts only for what takes too long for a second.
+        runs: turns after the first one; fewer of what takes more than seconds.
         progress: called with the name of the line at work.
     """
     peaks: dict[str, float | None] = {}
-    times: dict[str, list[float]] = {line.name: [] for line in lines}
-    first: dict[str, float] = {}
+    times: dict[str, list[tuple[float, float]]] = {line.name: [] for line in lines}
     for turn in range(runs + 1):
         for line in lines:
-            slow = first.get(line.name, 0.0) > _SLOW_S
-            if slow and turn > _SLOW_RUNS:
+            taken = times[line.name]
+            if sum(wall for wall, _ in taken) > _ENOUGH_S:
                 continue
             progress(line.name)
             before = None if turn else _reset()
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             line.work()
-            taken = time.perf_counter() - start
+            taken.append((time.perf_counter() - start, time.process_time() - cpu))
             if turn == 0:
-                first[line.name] = taken
                 after = _kilobytes("VmHWM")
                 known = before is not None and after is not None and not line.outside
                 peaks[line.name] = (after - before) * 1024 / 1e6 if known else None  # type: ignore[operator]
-            if turn or taken > _SLOW_S:
-                times[line.name].append(taken)
-    return [Measured(line, statistics.median(times[line.name]), peaks[line.name]) for line in lines]
+    return [_median(line, times[line.name], peaks[line.name]) for line in lines]
+
+
+def _median(line: Line, times: Sequence[tuple[float, float]], peak_mb: float | None) -> Measured:
+    wall, cpu = (statistics.median(one) / line.frames for one in zip(*(times[1:] or times), strict=True))
+    return Measured(line, wall, None if line.outside else cpu, peak_mb)
 
 
 def _reset() -> int | None:

@@ -20,7 +20,7 @@ from rawpipe.stages.enhance.loading import in_half
 PEAKS = {torch.float32: "matrix product, float32", torch.bfloat16: "matrix product, bfloat16"}
 _CPU = torch.device("cpu")
 _RATIO = 100.0
-_MOST_BARE = 1.0  # megapixels: memory of a bare flow grows with all it sees
+_MOST = 25.0  # megapixels: memory of a bare network grows with all it sees, a flow takes minutes
 _COUNTED = 64  # rows and columns on which operations are counted, in proportion to the pixels
 
 
@@ -28,20 +28,27 @@ def networks(megapixels: float, side: int) -> Iterator[Line]:
     """ExposureDiffusion with one step, and LLFlow on RAW.
 
     Args:
-        megapixels: of the frame; of LLFlow's at most one, since a bare flow's memory grows with all it sees.
+        megapixels: of the frame; bare networks, and LLFlow, only up to 25: memory of the one grows with all it sees,
+            the other takes minutes.
         side: of the square matrices whose product shows what this machine can do.
     """
     types = [torch.float32] + ([torch.bfloat16] if in_half("auto", _CPU) else [])
     for dtype in types:
         yield _product(side, dtype)
+    small = megapixels <= _MOST
     held = exposing.loaded("default", _CPU)
+    flops = _counted(held.module, held.design.inputs)
     for dtype in types:
-        yield _bare("ExposureDiffusion", held.module, held.design.inputs, megapixels, dtype)
+        if small:
+            yield _bare("ExposureDiffusion", held.module, held.design.inputs, flops, megapixels, dtype)
         stage = ExposureDiffusion(steps=1, precision=_name(dtype))
-        yield _stage("ExposureDiffusion", stage, megapixels, dtype)
-    flow, small = flowing.loaded("default", _CPU).module, min(megapixels, _MOST_BARE)
-    yield _bare("LLFlow", flow.estimate, flow.design.inputs, small, torch.float32)
-    yield _stage("LLFlow", LLFlow(), small, torch.float32)
+        yield _stage("ExposureDiffusion", stage, flops, megapixels, dtype)
+    if not small:
+        return
+    flow = flowing.loaded("default", _CPU).module
+    flops = _counted(flow.estimate, flow.design.inputs)
+    yield _bare("LLFlow", flow.estimate, flow.design.inputs, flops, megapixels, torch.float32)
+    yield _stage("LLFlow", LLFlow(), flops, megapixels, torch.float32)
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -54,31 +61,43 @@ def _product(side: int, dtype: torch.dtype) -> Line:
     return Line(PEAKS[dtype], lambda: one @ other, side * side / 1e6, flops=2.0 * side**3)
 
 
-def _bare(name: str, network: Callable[[Tensor], Tensor], inputs: int, megapixels: float, dtype: torch.dtype) -> Line:
-    """The network alone, its inputs made before."""
+def _bare(
+    name: str,
+    network: Callable[[Tensor], Tensor],
+    inputs: int,
+    flops: float,
+    megapixels: float,
+    dtype: torch.dtype,
+) -> Line:
+    """The network alone, its inputs made before; `flops` are those of a packed pixel."""
     height, width = (length // 2 for length in size_of(megapixels))
     channels = torch.rand(1, inputs, height, width).contiguous(memory_format=torch.channels_last)
-    flops = _counted(network, inputs) * height * width / _COUNTED**2
 
     def run() -> Tensor:
         mixed = dtype is torch.bfloat16
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             return network(channels)
 
-    return Line(f"{name}, bare network, {_name(dtype)}", run, megapixels, flops=flops, peak=PEAKS[dtype])
+    return Line(
+        f"{name}, bare network, {_name(dtype)}", run, megapixels, flops=flops * height * width, peak=PEAKS[dtype]
+    )
 
 
 def _counted(network: Callable[[Tensor], Tensor], inputs: int) -> float:
-    """Operations on a small picture."""
+    """Operations for a packed pixel, counted on a small picture."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.rand(1, inputs, _COUNTED, _COUNTED))
-    return float(counter.get_total_flops())
+    return float(counter.get_total_flops()) / _COUNTED**2
 
 
-def _stage(name: str, model: Enhancer, megapixels: float, dtype: torch.dtype) -> Line:
-    """Enhance in a pipeline of its own: inputs, tiles, guard, and the trial of the noise that is left."""
+def _stage(name: str, model: Enhancer, flops: float, megapixels: float, dtype: torch.dtype) -> Line:
+    """Enhance in a pipeline of its own: inputs, tiles, guard, and the trial of the noise that is left.
+
+    Operations are those of one bare pass: what halos and all else cost shows in the rate.
+    """
+    height, width = size_of(megapixels)
     noise = Noise(*(torch.full((4,), value) for value in (1e-4, 1e-3, 1e-4)))
-    frame = Frame.from_array(0.01 * torch.rand(size_of(megapixels)), "RGGB", space=Space.MOSAIC, noise=noise)
+    frame = Frame.from_array(0.01 * torch.rand(height, width), "RGGB", space=Space.MOSAIC, noise=noise)
     pipeline = Pipeline([Enhance(model, exposure=_RATIO)])
 
     def run() -> Frame:
@@ -86,4 +105,5 @@ def _stage(name: str, model: Enhancer, megapixels: float, dtype: torch.dtype) ->
             return pipeline.run(frame)
 
     said = _name(dtype)
-    return Line(f"{name}, stage, {said}", run, megapixels, f"{name}, bare network, {said}")
+    bare, operations = f"{name}, bare network, {said}", flops * height * width / 4
+    return Line(f"{name}, stage, {said}", run, megapixels, bare, flops=operations, peak=PEAKS[dtype])

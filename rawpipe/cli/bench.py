@@ -7,7 +7,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from rawpipe._errors import FormatError, PipelineError
 if TYPE_CHECKING:
     from rawpipe.bench.measure import Line, Measured
 
-GROUPS = ("demosaic", "develop", "files", "networks")
+GROUPS = ("demosaic", "kernels", "develop", "files", "networks")
 _QUICK = (0.03, 1, 256)  # megapixels, turns, side of the matrices
 _USUAL = (24.0, 5, 2048)
 _PROGRAMS = ("darktable-cli", "rawtherapee-cli")
@@ -28,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--megapixels", type=float, nargs="+", metavar="MP", help="of the frames, such as 6 24 61 100 151"
     )
     parser.add_argument("--runs", type=int, help="turns after the first one; default 5")
-    parser.add_argument("--only", nargs="+", choices=GROUPS, help="some of what is measured")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, help="some of what is measured, one group after another")
     parser.add_argument(
         "--quick", action="store_true", help="tiny frames, to see that it works; other programs left out"
     )
@@ -37,13 +36,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="PAGE",
-        help="a Markdown page with the two marker comments of rawpipe bench",
+        help="a Markdown page with the marker comments of each group, whose section is put between them",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="don't say what is at work")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, and write the table."""
+    """Measure, and write the tables."""
     megapixels, runs, side = _QUICK if options.quick else _USUAL
     sizes, runs = options.megapixels or [megapixels], runs if options.runs is None else options.runs
     if not all(0 < size <= 1000 for size in sizes) or runs < 1:
@@ -51,34 +50,39 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None and not options.output.is_file():
         raise FormatError(f"got {options.output}, which is no file; expected a page to write into")
     from rawpipe.bench.measure import measured
-    from rawpipe.bench.table import BEGIN, END, replaced, table
+    from rawpipe.bench.table import markers, replaced, table
 
-    found: list[Measured] = []
-    groups = options.only or GROUPS
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for size, group in product(sizes, groups):  # lines of a group are compared, and run in turns
-            lines = list(_lines(group, size, side, Path(folder)))
-            if options.quick:
-                lines = [line for line in lines if line.name not in _PROGRAMS]
-            found += measured(lines, runs, lambda name: _say(name, options.quiet))
-        _say("", options.quiet)
-    section = table(found, _command(options), runs)
-    if options.output is None or not replaced(options.output, section):
-        if options.output is not None:
-            print(f"warning: {options.output} lacks {BEGIN} and {END}; it is as it was", file=sys.stderr)
-        print(section, end="")
+    for group in options.only or GROUPS:  # each is written as soon as it is measured
+        found: list[Measured] = []
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for size in sizes:  # lines of one size are compared, and run in turns
+                lines = list(_lines(group, size, side, Path(folder)))
+                if options.quick:
+                    lines = [line for line in lines if line.name not in _PROGRAMS]
+                found += measured(lines, runs, lambda name: _say(name, options.quiet))
+            _say("", options.quiet)
+        section = table(found, _command(group, options), runs)
+        if options.output is None or not replaced(options.output, group, section):
+            if options.output is not None:
+                print(
+                    f"warning: {options.output} lacks {' and '.join(markers(group))}; it is as it was", file=sys.stderr
+                )
+            print(f"{section}")
     return 0
 
 
 def _lines(group: str, megapixels: float, side: int, folder: Path) -> Iterator[Line]:
     """Of a group."""
     from rawpipe.bench.files import files
+    from rawpipe.bench.kernels import alone
     from rawpipe.bench.networks import networks
     from rawpipe.bench.picture import demosaicing, developing
 
     if group == "demosaic":
         yield from demosaicing(megapixels)
+    elif group == "kernels":
+        yield from alone(megapixels)
     elif group == "develop":
         yield from developing(megapixels)
     elif group == "files":
@@ -87,13 +91,12 @@ def _lines(group: str, megapixels: float, side: int, folder: Path) -> Iterator[L
         yield from networks(megapixels, side)
 
 
-def _command(options: argparse.Namespace) -> str:
-    """What was typed, but for the page."""
+def _command(group: str, options: argparse.Namespace) -> str:
+    """What measures a group as here, but for the page."""
     words = ["rawpipe bench"]
     if options.megapixels:
         words += ["--megapixels", *(f"{size:g}" for size in options.megapixels)]
-    if options.only:
-        words += ["--only", *options.only]
+    words.append(f"--only {group}")
     if options.runs:
         words.append(f"--runs {options.runs}")
     return " ".join(words + (["--quick"] if options.quick else []))
