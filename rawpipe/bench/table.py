@@ -69,7 +69,7 @@ def table(found: Sequence[Measured], command: str, runs: int) -> str:
             "" if one.cpu_seconds is None else _milliseconds(one.cpu_seconds),
             f"{_ns(one):.1f}",
             "" if base is None else f"{one.seconds / base:.2f}x {line.floor}",
-            "" if rate is None else f"{rate:.0f}",
+            "" if rate is None else f"{rate:.3g}" if rate < 100 else f"{rate:.0f}",
             "" if rate is None or peak is None else f"{rate / peak:.0%} of {line.peak}",
             "" if one.peak_mb is None else f"{one.peak_mb:.0f}",
         )
