@@ -59,7 +59,6 @@ def table(found: Sequence[Measured], command: str, runs: int) -> str:
     for one in found:
         line = one.line
         rate = rates[line.name] = one.gigaflops
-        floors[line.name, line.megapixels] = one.seconds  # of a copy that two groups make, that of the line's own turns
         base = None if line.floor is None else floors.get((line.floor, line.megapixels))
         peak = None if line.peak is None else rates.get(line.peak)  # the one measured last, beside this line
         cells = (
