@@ -19,17 +19,18 @@ from rawpipe import StageError
 from rawpipe.metrics import psnr_db
 from rawpipe.stages.enhance.evaluation.display import OF_TRUTH, psnr_in_8_bits
 from rawpipe.stages.enhance.llflow.domains import shown_raw, to_display, to_linear
+from rawpipe.stages.enhance.llflow.flow import STRIDE
 from rawpipe.stages.enhance.llflow.inputs import color_map, logarithm
 from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
 from rawpipe.stages.enhance.training.batch import Batch
 from rawpipe.stages.enhance.training.config import Config
 from rawpipe.stages.enhance.training.data import Opened
-from rawpipe.stages.enhance.training.lol import Lit
+from rawpipe.stages.enhance.training.lol import Lit, LolPatches, middles
 from rawpipe.stages.enhance.training.look import developed, in_a_row
 from rawpipe.stages.enhance.training.loop import Judged
 
 _LOSSES = ("nll", "l1")
-_MEASURED = 16  # batches on which the light is
+_MEASURED, _WIDE = 48, 256  # pictures on which the light is, and their longest side
 _SPREAD, _SALT = 0x9E3779B1, 0x3C6EF372
 
 
@@ -120,16 +121,17 @@ class Flowing:
     def settled(self, tensors: Mapping[str, Tensor]) -> Design:
         """The design that goes with learned weights: on RGB with the light that their likeliest pictures lack.
 
-        The middle of the latent isn't the middle of the light: likeliest pictures are darker than true ones.
+        The middle of the latent isn't the middle of the light: likeliest pictures are darker than true ones. How much
+        is seen on whole pictures, not on patches, whose borders are brighter.
         """
-        if self.design.domain == "raw":  # there the light is known
+        if not isinstance(self.batches, LolPatches):  # elsewhere the light is known
             return self.design
         network = self.design.build()
         network.load_state_dict(tensors)
         found = wanted = 0.0
         with torch.inference_mode():
-            for number in range(_MEASURED):
-                dark, bright = pair(self.batches[number])
+            for shots in self.batches.pairs[:: -(-len(self.batches.pairs) // _MEASURED)]:
+                dark, bright = pair(middles([shots], min(_WIDE, *shots.low.shape[1:]) // STRIDE * STRIDE))
                 found += float(to_linear(network.estimate(dark)).mean())
                 wanted += float(to_linear(bright).mean())
         return replace(self.design, light=wanted / found) if found > 0 and wanted > 0 else self.design

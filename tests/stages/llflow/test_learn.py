@@ -1,9 +1,12 @@
 """What is learned: the likelihood, with a drawn mean; and for comparison the distance."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from rawpipe import StageError
+from rawpipe.stages.enhance.equalise import equalisation
 from rawpipe.stages.enhance.evaluation.display import OF_TRUTH, psnr_in_8_bits
 from rawpipe.stages.enhance.llflow.domains import shown_raw, to_display, to_linear
 from rawpipe.stages.enhance.llflow.inputs import color_map, logarithm
@@ -12,7 +15,7 @@ from rawpipe.stages.enhance.llflow.model import Design, bits_per_pixel
 from rawpipe.stages.enhance.training.batch import Synthetic
 from rawpipe.stages.enhance.training.config import Config, Data, Stated, Training
 from rawpipe.stages.enhance.training.data import Opened
-from rawpipe.stages.enhance.training.lol import Lit
+from rawpipe.stages.enhance.training.lol import Files, Lit, LolPatches, Shots, middles
 from rawpipe.stages.enhance.training.loop import Settings, train
 from rawpipe.stages.enhance.training.photographs import Photographs, dead_leaves
 from rawpipe.stages.enhance.training.run import configured, recipes
@@ -102,21 +105,31 @@ def test_lit_pairs_are_judged_as_they_are_and_with_the_brightness_of_the_truth(l
     assert torch.equal(judged.picture[:, :, -96:], torch.cat(list(lit.high), 2))
 
 
-def test_the_light_that_likeliest_pictures_lack_goes_with_the_weights(lit):
-    rgb = Flowing(Design("rgb"), Objective(), [lit] * 16)
+def shots(picture, low, high):
+    """A pair whose pictures are a texture times `low` and `high`."""
+    dark, lit = ((picture * share).to(torch.uint8) for share in (low, high))
+    return Shots(Files(Path("low/a.png"), Path("high/a.png")), dark, lit, equalisation(dark))
+
+
+def test_the_light_that_likeliest_pictures_lack_goes_with_the_weights():
+    pairs = [shots(picture, 1 / 8, 1.0) for picture in dead_leaves(3, 72)]
+    rgb = Flowing(Design("rgb"), Objective(), LolPatches(pairs, 2, 32))
     torch.manual_seed(0)
     network = rgb.build()
     with torch.no_grad():
-        found = float(to_linear(network.estimate(pair(lit)[0])).mean())
+        whole = [pair(middles([one], 72)) for one in pairs]
+        found = sum(float(to_linear(network.estimate(dark)).mean()) for dark, _ in whole)
+        wanted = sum(float(to_linear(bright).mean()) for _, bright in whole)
     settled = rgb.settled(network.state_dict())
-    assert settled.light == pytest.approx(float(to_linear(lit.high).mean()) / found, rel=1e-3)
-    assert settled.light != 1 and settled == Design("rgb", light=settled.light)
+    assert settled.light == pytest.approx(wanted / found, rel=1e-4) and abs(settled.light - 1) > 0.01
+    assert settled == Design("rgb", light=settled.light)
 
 
-def test_no_light_is_measured_where_there_is_none_or_where_it_is_known(lit, batches):
+def test_no_light_is_measured_where_there_is_none_or_where_it_is_known(batches):
+    pairs = [shots(picture, 1 / 8, 0.0) for picture in dead_leaves(2, 72)]
     torch.manual_seed(0)
-    black = Flowing(Design("rgb"), Objective(), [lit._replace(high=torch.zeros_like(lit.high))] * 16)
-    assert black.settled(Flowing(Design("rgb"), Objective(), [lit]).build().state_dict()) == Design("rgb")
+    black = Flowing(Design("rgb"), Objective(), LolPatches(pairs, 2, 32))
+    assert black.settled(black.build().state_dict()) == Design("rgb")
     assert flowing(batches).settled({}) == Design("raw")
 
 
