@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rawpipe import Noise, StageError
+from rawpipe.stages.enhance.bands import in_bands
 
 HIGHLIGHT_RADIUS = 2
 _DETAIL_RADIUS, _AREA_RADIUS = 4, 32
@@ -40,12 +43,21 @@ def passed_through(planes: Tensor, result: Tensor, noise: Noise) -> Tensor:
         result: of the model, the same shape.
         noise: of the input, per site (4).
     """
-    shot, read, row = _laid_out(noise, planes)
-    pixel = shot * planes.clamp(min=0) + read.square()
-    mean, of_mean = _box(planes, pixel, row, HIGHLIGHT_RADIUS)
-    certain = torch.maximum(planes - _SIGMAS * (pixel + row.square()).sqrt(), mean - _SIGMAS * of_mean)
-    share = ((certain.amax(-3, keepdim=True) - _FROM) / (_TO - _FROM)).clamp(0, 1)
-    return result + share * (planes - result)
+
+    def blended(planes: Tensor, result: Tensor) -> Tensor:
+        certain = torch.stack([_certain(plane, *site) for plane, site in _each(planes, noise)])
+        certain = certain.reshape(planes.shape).amax(-3, keepdim=True)
+        return torch.lerp(result, planes, ((certain - _FROM) / (_TO - _FROM)).clamp(0, 1))
+
+    return in_bands(blended, planes, result, halo=HIGHLIGHT_RADIUS)
+
+
+def _certain(plane: Tensor, shot: Tensor, read: Tensor, row: Tensor) -> Tensor:
+    """How bright the pixels of one site are at least (h, w)."""
+    around = _Around.of(plane, HIGHLIGHT_RADIUS)
+    light = plane.clamp(min=0)
+    least = around.mean(plane) - around.limit(light, shot, read, row, _SIGMAS)
+    return torch.maximum(least, plane - _SIGMAS * torch.add(read.square() + row.square(), shot * light).sqrt())
 
 
 def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tensor:
@@ -63,14 +75,23 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
         noise: of the input, per site (4).
         sigmas: limit of the change.
     """
-    shot, read, row = _laid_out(noise, result)
+    found = [
+        _guarded(plane, one, *site, sigmas)
+        for (plane, site), one in zip(_each(planes, noise), result.reshape(-1, *result.shape[-2:]), strict=True)
+    ]
+    return torch.stack(found).reshape(result.shape)
+
+
+def _guarded(plane: Tensor, result: Tensor, shot: Tensor, read: Tensor, row: Tensor, sigmas: float) -> Tensor:
+    """`guarded` for the pixels of one site (h, w)."""
     for radius, share in ((_DETAIL_RADIUS, 1.0), (_AREA_RADIUS, 0.25)):
-        change, of_change = _box(planes - result, shot * result.clamp(min=0) + read.square(), row, radius)
-        limit = share * sigmas * of_change
-        result = result + change - change.clamp(-limit, limit)
-    change = planes - result
-    limit = _TAILS * sigmas * (shot * result.clamp(min=0) + read.square() + row.square()).sqrt()
-    return result + change - change.clamp(-limit, limit)
+        around = _Around.of(plane, radius)
+        change = around.mean(plane - result)
+        limit = around.limit(result.clamp(min=0), shot, read, row, share * sigmas)
+        result = result + (change - change.clamp(-limit, limit))
+    change = plane - result
+    limit = _TAILS * sigmas * (shot * result.clamp(min=0) + (read.square() + row.square())).sqrt()
+    return result + (change - change.clamp(-limit, limit))
 
 
 def brightest_seen(shot: Tensor, read: Tensor) -> Tensor:
@@ -91,36 +112,62 @@ def believed(planes: Tensor, result: Tensor, noise: Noise, sigmas: float, top: T
     """
     if not sigmas:
         return result
-    return guarded(torch.where(planes > top, result, planes), result, noise, sigmas)
+
+    def kept(planes: Tensor, result: Tensor) -> Tensor:
+        return guarded(torch.where(planes > top, result, planes), result, noise, sigmas)
+
+    return in_bands(kept, planes, result, halo=GUARD_RADIUS)
 
 
-def _laid_out(noise: Noise, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    shot, read, row = (one.to(like.dtype)[:, None, None] for one in (noise.shot, noise.read, noise.row))
-    return shot, read, row
+def _each(planes: Tensor, noise: Noise) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor, Tensor]]]:
+    """One plane (h, w) of (..., 4, h, w) after the other, with shot, read and row noise of its site.
+
+    One by one, since what is done to a plane then stays in the cache, and in memory that was in use before.
+    """
+    shot, read, row = (one.to(planes.dtype) for one in (noise.shot, noise.read, noise.row))
+    for number, plane in enumerate(planes.reshape(-1, *planes.shape[-2:])):
+        site = number % len(shot)
+        yield plane, (shot[site], read[site], row[site])
 
 
-def _box(planes: Tensor, variance: Tensor, row: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """Means over the cells within `radius`, fewer at the edge, and the standard deviation of the means.
+class _Around(NamedTuple):
+    """Means over the pixels of a plane within a radius, fewer at the edge.
 
     Args:
-        planes: what is averaged (..., 4, h, w).
-        variance: of every pixel by itself.
-        row: standard deviation of what a row shares.
-        radius: cells to each side.
+        radius: to each side, a power of two.
+        rows: the share of one row in a mean (h, 1).
+        columns: the share of one column (w).
     """
-    height, width = planes.shape[-2:]
-    rows, columns = (
-        (at + radius).clamp(max=length - 1) - (at - radius).clamp(min=0) + 1
-        for length in (height, width)
-        for at in (torch.arange(length, device=planes.device),)
-    )
-    count = (rows[:, None] * columns).to(planes.dtype)
-    side = 2 * radius + 1
 
-    def mean(values: Tensor) -> Tensor:
-        flat = values.reshape(-1, 1, height, width)
-        for window, padding in (((side, 1), (radius, 0)), ((1, side), (0, radius))):
-            flat = F.avg_pool2d(flat, window, stride=1, padding=padding, count_include_pad=False)
-        return flat.reshape(values.shape)
+    radius: int
+    rows: Tensor
+    columns: Tensor
 
-    return mean(planes), (mean(variance) / count + row.square() / rows[:, None]).sqrt()
+    @classmethod
+    def of(cls, plane: Tensor, radius: int) -> _Around:
+        """For planes of one size."""
+        rows, columns = (
+            1 / ((at + radius).clamp(max=length - 1) - (at - radius).clamp(min=0) + 1).to(plane.dtype)
+            for length in plane.shape
+            for at in (torch.arange(length, device=plane.device),)
+        )
+        return cls(radius, rows[:, None], columns)
+
+    def mean(self, plane: Tensor) -> Tensor:
+        """The means (h, w)."""
+        return self._summed(self._summed(plane, -2) * self.rows, -1) * self.columns
+
+    def limit(self, light: Tensor, shot: Tensor, read: Tensor, row: Tensor, sigmas: float) -> Tensor:
+        """Standard deviations of the noise of the means (h, w), where `light` is the brightness."""
+        variance = self._summed(self._summed(light, -2) * self.rows.square(), -1) * (shot * self.columns.square())
+        return sigmas * torch.addcmul(variance, self.rows, read.square() * self.columns + row.square()).sqrt()
+
+    def _summed(self, plane: Tensor, dim: int) -> Tensor:
+        """Sums along a dimension; always in the same order, so that tiles agree."""
+        length, step = plane.shape[dim], 1
+        part = padded = F.pad(plane, (self.radius,) * 2 if dim == -1 else (0, 0, *(self.radius,) * 2))
+        while step <= self.radius:
+            rest = part.shape[dim] - step
+            part = part.narrow(dim, 0, rest) + part.narrow(dim, step, rest)
+            step *= 2
+        return part.narrow(dim, 0, length) + padded.narrow(dim, step, length)

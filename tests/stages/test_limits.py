@@ -4,9 +4,43 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from rawpipe import Noise
 from rawpipe.stages.enhance.limits import guarded, passed_through
+
+
+def box(planes: Tensor, radius: int) -> Tensor:
+    """Means over squares, fewer pixels at the edge, as pooling makes them."""
+    return F.avg_pool2d(planes, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 70), (150, 90)])
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_both_limits_are_those_of_pooled_means(size: tuple[int, int], dtype: torch.dtype, off: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = Noise(*(torch.rand(4, generator=generator).to(dtype) * 0.01 for _ in range(3)))
+    planes = torch.rand(4, *size, generator=generator, dtype=dtype) + 0.3
+    result = planes * 0.98 + 0.01
+    shot, read, row = (one[:, None, None] for one in (noise.shot, noise.read, noise.row))
+
+    def deviation(light: Tensor, radius: int) -> Tensor:
+        ones = F.pad(torch.ones(1, *size, dtype=dtype), (radius,) * 4)
+        count = F.avg_pool2d(ones, 2 * radius + 1, stride=1, divisor_override=1)
+        rows = F.avg_pool2d(ones[..., radius : radius + size[1]], (2 * radius + 1, 1), stride=1, divisor_override=1)
+        return ((shot * box(light.clamp(min=0), radius) + read**2) / count + row**2 / rows).sqrt()
+
+    expected = result
+    for radius, sigmas in ((4, 4.0), (32, 1.0), (0, 12.0)):
+        change, limit = box(planes - expected, radius), sigmas * deviation(expected, radius)
+        expected = expected + change - change.clamp(-limit, limit)
+    torch.testing.assert_close(guarded(planes, result, noise, 4.0), expected, rtol=0, atol=off)
+    certain = torch.maximum(planes - 4 * deviation(planes, 0), box(planes, 2) - 4 * deviation(planes, 2))
+    share = ((certain.amax(0) - 0.85) / 0.1).clamp(0, 1)
+    lamps = result + share * (planes - result)
+    torch.testing.assert_close(passed_through(planes, result, noise), lamps, rtol=0, atol=10 * off)
+    assert size == (1, 1) or not (torch.equal(expected, result) or torch.equal(lamps, result))
 
 
 def test_highlights_are_blended_from_85_to_95_percent() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rawpipe import StageError
 from rawpipe.stages.enhance.about import bundled
+from rawpipe.stages.enhance.bands import in_bands
 from rawpipe.stages.enhance.draws import keyed
 from rawpipe.stages.enhance.enhancer import Given, Run
 from rawpipe.stages.enhance.exposure_diffusion.load import NAME, loaded
@@ -141,7 +142,7 @@ class ExposureDiffusion:
 
         def found(flat: Tensor, place: Tensor) -> Tensor:
             draw = mean_field if self.photons == "mean" else keyed(given.seed, place)
-            return network.design.exposed(network, flat, light, levels, draw)
+            return network.design.exposed(network, flat, light, levels, draw, in_bands, network.laid_out)
 
         def run(planes: Tensor, place: Tensor) -> Tensor:
             flat = planes.reshape(-1, *planes.shape[-3:]).float()

@@ -39,6 +39,14 @@ class Light(NamedTuple):
     read: Tensor
 
 
+def _at_once(function: Callable[..., Tensor], *planes: Tensor) -> Tensor:
+    return function(*planes)
+
+
+def _as_it_is(channels: Tensor) -> Tensor:
+    return channels
+
+
 @dataclass(frozen=True)
 class Design:
     """Which network, and what it sees.
@@ -120,6 +128,8 @@ class Design:
         light: Light,
         levels: Sequence[Tensor],
         draw: Draw = mean_field,
+        run: Callable[..., Tensor] = _at_once,
+        laid_out: Callable[[Tensor], Tensor] = _as_it_is,
     ) -> Tensor:
         """The clean picture (n, 4, h, w) that a network makes of packed planes step by step.
 
@@ -129,10 +139,14 @@ class Design:
             light: how they were exposed.
             levels: multipliers, as `expose` has them.
             draw: photons.
+            run: functions of every pixel by itself on planes: at once, or as `in_bands`.
+            laid_out: channels as the network likes them best.
         """
         dim = planes.clamp(0, 1) if self.clipped else torch.minimum(planes, brightest_seen(*light))
 
         def estimate(state: Tensor, level: Tensor) -> Estimate:
-            return self.estimate(network(self.channels(state, level, dim, light)), state)
+            channels = run(lambda state, dim: laid_out(self.channels(state, level, dim, light)), state, dim)
+            output = network(channels)
+            return Estimate(run(lambda output, state: self.estimate(output.to(state), state).clean, output, state))
 
         return expose(estimate, dim, light.shot, levels, draw, markov=self.markov, keep=False)[-1].clean

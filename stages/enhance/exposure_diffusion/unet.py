@@ -57,5 +57,6 @@ class UNet(nn.Module):
 
     def _convolved(self, step: int, x: Tensor) -> Tensor:
         for part in (1, 2):
-            x = F.leaky_relu(self.get_submodule(f"conv{step}_{part}")(x), 0.2)
+            x = self.get_submodule(f"conv{step}_{part}")(x)
+            x = F.leaky_relu(x, 0.2, inplace=True)  # x is ours, and fresh memory would take longer than the arithmetic
         return x

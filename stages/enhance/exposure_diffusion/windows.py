@@ -62,8 +62,12 @@ class Network:
         done = done.reshape(len(channels), down, across, -1, step, step).permute(0, 3, 1, 4, 2, 5)
         return done.reshape(len(channels), -1, down * step, across * step)[..., :height, :width]
 
+    def laid_out(self, channels: Tensor) -> Tensor:
+        """In the precision, and the order in memory, that convolutions want."""
+        dtype = torch.bfloat16 if self.mixed else channels.dtype
+        return channels.to(dtype, memory_format=torch.channels_last)
+
     def _run(self, channels: Tensor) -> Tensor:
-        laid_out = channels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(channels.device.type, torch.bfloat16, enabled=self.mixed):
-            output: Tensor = self.module(laid_out)
-        return output.float()
+            output: Tensor = self.module(self.laid_out(channels))
+        return output

@@ -1,0 +1,72 @@
+"""Work in bands of rows is the work at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rawpipe import Noise
+from rawpipe.stages.enhance import bands
+from rawpipe.stages.enhance.bands import in_bands
+from rawpipe.stages.enhance.limits import GUARD_RADIUS, believed, brightest_seen, passed_through
+
+
+@pytest.fixture
+def thin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bands, "_PIXELS", 1)
+
+
+@pytest.mark.usefixtures("thin")
+@pytest.mark.parametrize("height", [1, 2, 9, 40, 100])
+@pytest.mark.parametrize("halo", [0, 1, 3])
+def test_bands_carry_the_rows_that_a_result_needs(height: int, halo: int) -> None:
+    heights = []
+
+    def sums(one: Tensor, other: Tensor) -> Tensor:
+        heights.append(one.shape[-2])
+        padded = F.pad(one + other, (0, 0, halo, halo))
+        return sum((padded.narrow(-2, dy, one.shape[-2]) for dy in range(2 * halo + 1)), torch.zeros(()))
+
+    one, other = torch.rand(2, 3, height, 5), torch.rand(height, 5)
+    result = in_bands(sums, one, other, halo=halo)
+    assert (len(heights) > 1) == (height > max(10 * halo, 1))
+    assert torch.equal(result, sums(one, other))
+
+
+@pytest.mark.usefixtures("thin")
+def test_the_layout_and_type_of_a_band_are_those_of_the_result() -> None:
+    def laid_out(one: Tensor) -> Tensor:
+        return torch.cat([one, -one], 1).to(torch.bfloat16, memory_format=torch.channels_last)
+
+    one = torch.rand(1, 4, 30, 20)
+    result = in_bands(laid_out, one)
+    assert torch.equal(result, laid_out(one)) and result.stride() == laid_out(one).stride()
+
+
+@pytest.mark.usefixtures("thin")
+def test_gradients_go_through_bands() -> None:
+    one = torch.rand(4, 30, 20, requires_grad=True)
+    (gradient,) = torch.autograd.grad(in_bands(torch.square, one).sum(), one)
+    torch.testing.assert_close(gradient, 2 * one)
+
+
+@pytest.mark.usefixtures("thin")
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_the_guard_and_lamps_in_bands_are_those_at_once(
+    batch: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = Noise(*(torch.rand(4, generator=generator) * 0.03 for _ in range(3)))
+    planes = torch.rand(*batch, 4, 12 * GUARD_RADIUS, 70, generator=generator) * torch.linspace(0, 2, 70)
+    result = planes.clamp(max=1) * 0.9
+    top = brightest_seen(noise.shot[:, None, None], noise.read[:, None, None])
+
+    def both() -> tuple[Tensor, Tensor]:
+        return believed(planes, result, noise, 4.0, top), passed_through(planes, result, noise)
+
+    cut = both()
+    monkeypatch.setattr(bands, "_PIXELS", 2**30)
+    for band, whole in zip(cut, both(), strict=True):
+        assert torch.equal(band, whole) and not torch.equal(whole, result)
