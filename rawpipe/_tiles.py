@@ -16,12 +16,15 @@ from torch import Tensor
 
 from rawpipe._errors import PipelineError
 from rawpipe._frame import Frame
+from rawpipe._memory import at_hand
 from rawpipe._stage import Stage
 from rawpipe.kernels import buffers
 
 # What a stage that doesn't say is taken to need for each pixel beside input and result: about fifty float32 planes,
 # measured on menon2007, the hungriest of ours.
 WORKING_BYTES = 200
+# Halos that windows keep rows for, where halos are large: fewer are nearly all halo, more bring little.
+_LOWEST, _HIGHEST = 4, 16
 
 
 def working_bytes(stages: tuple[Stage, ...], frame: Frame) -> int:
@@ -41,12 +44,18 @@ class Span(NamedTuple):
 
 
 def spans(length: int, step: int, halo: int, grid: int) -> Iterator[Span]:
-    """Cover `length` pixels by windows that keep `step` each; all of one size, all starting on the grid."""
+    """Cover `length` pixels by windows of one size, all starting on the grid, that keep `step` each.
+
+    The first and the last keep a halo more, since nothing lies beyond the frame's edge that it would be for.
+    """
     step, halo = (-(-n // grid) * grid for n in (step, halo))
     size = min(step + 2 * halo + length % grid, length)
-    for first in range(0, length if size < length else 1, step):
+    first = 0
+    while first < length:
         start = min(max(first - halo, 0), length - size)
-        yield Span(start, start + size, first, min(first + step, length) if size < length else length)
+        last = length if start + size == length else start + halo + step
+        yield Span(start, start + size, first, last)
+        first = last
 
 
 @dataclass(frozen=True)
@@ -62,25 +71,27 @@ class Tiling:
     def of(cls, stages: tuple[Stage, ...], frame: Frame, rows: int, max_memory: int | None, held: int = 0) -> Tiling:
         """Windows for these stages: strips of at least `rows` full rows, or smaller tiles where memory is short.
 
-        `held` bytes of `max_memory` are taken already.
+        Where halos are large, strips are as high as `max_memory` allows, or without it a share of the machine's
+        memory. `held` bytes of `max_memory` are taken already.
 
         Raises:
             PipelineError: not even one grid cell with its halo fits into `max_memory`.
         """
         halo = sum(stage.halo or 0 for stage in stages)
         grid = lcm(2 if frame.space.is_mosaic else 1, *(stage.grid for stage in stages))
-        if 4 * halo > rows:  # few windows, as high as each other: a halo costs more than it saves
-            rows = -(-frame.height // max(1, frame.height // (4 * halo)))
+        each = max(1, working_bytes(stages, frame))
+        pixels = None if max_memory is None else max(0, max_memory - held) // each
+        if _LOWEST * halo > rows:  # windows as high as may be: a halo costs more than it saves
+            most = (at_hand(frame.device) // each if pixels is None else pixels) // max(1, frame.width)
+            most = max(_LOWEST * halo, min(most - _margin(frame, halo, grid), _HIGHEST * halo))
+            rows = _even(frame.height, most, halo, grid)
         columns = frame.width
-        if max_memory is not None:
-            whole = frame.height * frame.width
-            each = max(1, working_bytes(stages, frame))
-            pixels = max(0, max_memory - held) // each
-            if whole > pixels:
-                rows, columns = _fitting(pixels, rows, frame, halo, grid)
-                if rows < grid:
-                    need = min((grid + _margin(frame, halo, grid)) ** 2, whole) * each + held
-                    raise PipelineError(f"got max_memory={max_memory}; these stages need at least {need} bytes")
+        whole = frame.height * frame.width
+        if pixels is not None and whole > pixels:
+            rows, columns = _fitting(pixels, rows, frame, halo, grid)
+            if rows < grid:
+                need = min((grid + _margin(frame, halo, grid)) ** 2, whole) * each + held
+                raise PipelineError(f"got max_memory={max_memory}; these stages need at least {need} bytes")
         return cls(rows, columns, halo, grid)
 
     def windows(self, frame: Frame) -> Iterator[tuple[Span, Span]]:
@@ -91,13 +102,22 @@ class Tiling:
 
 
 def _fitting(pixels: int, rows: int, frame: Frame, halo: int, grid: int) -> tuple[int, int]:
-    """Kept rows and columns of windows of at most `pixels`: strips that are not all halo, or else squares."""
+    """Kept rows and columns of windows of at most `pixels`: strips that are not all halo, or else near to squares."""
     margin = _margin(frame, halo, grid)
     strip = (pixels // frame.width - margin) // grid * grid
     if strip >= max(grid, halo):
-        return min(-(-rows // grid) * grid, strip), frame.width
+        return min(-(-rows // grid) * grid, _even(frame.height, strip, halo, grid)), frame.width
     side = (isqrt(pixels) - margin) // grid * grid
-    return side, side
+    if side < grid:
+        return side, side
+    return _even(frame.height, side, halo, grid), _even(frame.width, side, halo, grid)
+
+
+def _even(length: int, most: int, halo: int, grid: int) -> int:
+    """Kept rows or columns of windows that keep at most `most`: as few windows as can be, and these small."""
+    inner = max(1, length - length % grid - 2 * -(-halo // grid) * grid)
+    each = -(-inner // -(-inner // max(1, most)))
+    return -(-each // grid) * grid
 
 
 def _margin(frame: Frame, halo: int, grid: int) -> int:

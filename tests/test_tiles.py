@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from rawpipe import Frame, PipelineError, Space
+from rawpipe import Frame, PipelineError, Space, _tiles
 from rawpipe._tiles import WORKING_BYTES, Tiling, run_tiled, spans
 from rawpipe.testing import synthetic_frame
 
@@ -85,8 +85,30 @@ def test_a_frame_smaller_than_a_halo_runs_in_one_window() -> None:
 
 def test_halos_add_up_and_grids_meet() -> None:
     frame = synthetic_frame(Space.MOSAIC, 200, 40)
-    tiling = Tiling.of((Local(1, 3), Local(12, 4)), frame, 16, None)
-    assert (tiling.halo, tiling.grid, tiling.rows, tiling.columns) == (13, 12, 67, 40)
+    tiling = Tiling.of((Local(1, 3), Local(12, 4)), frame, 64, None)
+    assert (tiling.halo, tiling.grid, tiling.rows, tiling.columns) == (13, 12, 64, 40)
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "windows", "rows"), [(0, 10, 192), (100, 5, 384), (1000, 3, 632), (10**6, 3, 632)]
+)
+def test_where_halos_are_large_strips_are_as_high_as_memory_allows(
+    megabytes: int, windows: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_tiles, "at_hand", lambda device: megabytes * 10**6)
+    frame = Frame.from_array(torch.zeros(2000, 1000), "RGGB", space=Space.MOSAIC)
+    tiling = Tiling.of((Local(50, 8),), frame, 64, None)
+    found = list(tiling.windows(frame))
+    assert (len(found), tiling.rows, tiling.columns) == (windows, rows, 1000)
+    assert megabytes == 0 or (found[0][0].stop - found[0][0].start) * 1000 * WORKING_BYTES <= megabytes * 10**6
+
+
+def test_no_window_more_than_needed_and_none_larger() -> None:
+    for length, most, halo, grid in cases():
+        step = _tiles._even(length, -(-most // grid) * grid, halo, grid)
+        counts = [len(list(spans(length, one, halo, grid))) for one in (step, -(-most // grid) * grid)]
+        assert counts[0] == counts[1] and step <= -(-most // grid) * grid, (length, most, halo, grid)
+        assert step <= grid or len(list(spans(length, step - grid, halo, grid))) > counts[0], (length, most, halo, grid)
 
 
 def test_a_stage_that_changes_the_size_must_say_so() -> None:

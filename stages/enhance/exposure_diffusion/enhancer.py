@@ -101,9 +101,11 @@ class ExposureDiffusion:
 
     @property
     def working_bytes(self) -> int:
-        """Of a pixel of the mosaic: about six planes of the first level at half size."""
+        """Of a pixel of the mosaic: planes of the first level at half size, and a few of its own; measured."""
         design = loaded(self.weights, _CPU).design
-        return 150 if design.pools else 160 + 7 * design.first_level
+        if design.pools:
+            return 160 + 7 * design.first_level
+        return 40 + (3 if in_half(self.precision, _CPU) else 5) * design.first_level
 
     @staticmethod
     def weight_sets() -> Mapping[str, Path]:
