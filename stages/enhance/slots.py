@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rawpipe import Frame, Noise, StageError, bayer
+from rawpipe.stages.enhance.bands import in_bands
 from rawpipe.stages.enhance.enhancer import Enhancer, Given, RgbEnhancer, Run, Shown
 from rawpipe.stages.enhance.left import TRIAL, left
 from rawpipe.stages.enhance.limits import passed_through
@@ -69,8 +70,8 @@ def _on_mosaic(run: Run, unit: Tensor, ratio: Tensor, left_over: Noise, frame: F
     fine = data.isfinite()
     scale = unit[:, None, None].to(data.dtype)
     place = (frame.origin[:2] - torch.tensor(bayer.offset(cfa, 0), device=frame.device)) // 2
-    planes = bayer.pack(torch.where(fine, data, 0.0), cfa) / scale
-    planes = run(planes, place.long()) * (scale * ratio)
+    planes = in_bands(lambda one: one / scale, bayer.pack(torch.where(fine, data, 0.0), cfa))
+    planes = in_bands(lambda one: one * (scale * ratio), run(planes, place.long()))
     result = bayer.unpack(planes, cfa, frame.height, frame.width)
     return replace(
         frame,

@@ -142,7 +142,8 @@ class Design:
             run: functions of every pixel by itself on planes: at once, or as `in_bands`.
             laid_out: channels as the network likes them best.
         """
-        dim = planes.clamp(0, 1) if self.clipped else torch.minimum(planes, brightest_seen(*light))
+        top = brightest_seen(*light)
+        dim = run(lambda one: one.clamp(0, 1) if self.clipped else torch.minimum(one, top), planes)
 
         def estimate(state: Tensor, level: Tensor) -> Estimate:
             channels = run(lambda state, dim: laid_out(self.channels(state, level, dim, light)), state, dim)
