@@ -6,8 +6,9 @@
 Every line runs in a process of its own; runs are interleaved, medians shown. "Bare": the network alone, no tiles, its
 inputs made before; that of LLFlow, whose memory grows with all it sees, on one megapixel (a quarter of it in cells).
 "Stage": a pipeline of Enhance alone, its trial of the noise that is left counted in; the pipeline cuts tiles unless
-"untiled" is said. The last but one column compares seconds for each pixel and step. Memory is the peak of the process
-less what it held before the call: the frame, the weights, the library.
+"untiled" is said, as high as this machine's memory allows. "Of a bare pass" compares CPU seconds for each pixel and
+step, which other work on the machine disturbs least, with the bare network of the same precision, or the only one.
+Memory is the peak of the process less what it held before the call: the frame, the weights, the library.
 """
 
 from __future__ import annotations
@@ -46,14 +47,17 @@ class Line(NamedTuple):
 _UNTILED = 10**6
 LINES = {
     "exposure_diffusion": {
-        "bare network": Line("exposure_diffusion(steps=1)", bare=True),
+        "bare network": Line("exposure_diffusion(steps=1,precision='float32')", bare=True),
+        "1 step, untiled": Line("exposure_diffusion(steps=1,precision='float32')", rows=_UNTILED),
+        "1 step": Line("exposure_diffusion(steps=1,precision='float32')"),
+        "3 steps": Line("exposure_diffusion(steps=3,precision='float32')", steps=3),
         "bare network, bfloat16": Line("exposure_diffusion(steps=1,precision='bfloat16')", bare=True),
-        "1 step, untiled": Line("exposure_diffusion(steps=1)", rows=_UNTILED),
-        "1 step": Line("exposure_diffusion(steps=1)"),
+        "1 step, bfloat16, untiled": Line("exposure_diffusion(steps=1,precision='bfloat16')", rows=_UNTILED),
         "1 step, bfloat16": Line("exposure_diffusion(steps=1,precision='bfloat16')"),
-        "3 steps": Line("exposure_diffusion(steps=3)", steps=3),
         "3 steps, bfloat16": Line("exposure_diffusion(steps=3,precision='bfloat16')", steps=3),
-        "3 steps, max_memory = 1.5 GB": Line("exposure_diffusion(steps=3)", steps=3, memory=1_500_000_000),
+        "3 steps, bfloat16, max_memory = 1.5 GB": Line(
+            "exposure_diffusion(steps=3,precision='bfloat16')", steps=3, memory=1_500_000_000
+        ),
     },
     "llflow": {
         "bare network, raw": Line("llflow()", bare=True),
@@ -103,22 +107,31 @@ else:
     windows = import_module("rawpipe.stages.enhance.exposure_diffusion.windows")
     network = windows.Network(held, model.precision == "bfloat16")
     job = lambda: network(inputs)
-before, start = peak(), time.perf_counter()
+before, start, busy = peak(), time.perf_counter(), time.process_time()
 with torch.inference_mode():
     job()
-print(json.dumps([time.perf_counter() - start, peak() - before, [height, width]]))
+print(json.dumps([time.perf_counter() - start, time.process_time() - busy, peak() - before, [height, width]]))
 """
 
 
-def run(line: Line, megapixels: float, threads: int) -> tuple[float, float, list[int]]:
-    """Seconds, peak in GB, and the size of what was run."""
+def run(line: Line, megapixels: float, threads: int) -> tuple[float, float, float, list[int]]:
+    """Seconds, CPU seconds, peak in GB, and the size of what was run."""
     size = megapixels * line.share
     if line.bare and line.model.startswith("llflow"):
         size = min(size, 1.0)
     told: dict[str, Any] = line._asdict() | {"threads": threads}
     command = [sys.executable, "-c", RUN, json.dumps([told, size])]
-    seconds, peak, shape = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
-    return seconds, peak, shape
+    seconds, busy, peak, shape = json.loads(
+        subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    )
+    return seconds, busy, peak, shape
+
+
+def bare_of(name: str, lines: dict[str, Line]) -> str:
+    """The bare network that a line is compared with."""
+    bare = [other for other, line in lines.items() if line.bare and line.domain == lines[name].domain]
+    same = [other for other in bare if ("bfloat16" in other) == ("bfloat16" in name)]
+    return (same or bare)[0]
 
 
 def main() -> None:
@@ -130,22 +143,23 @@ def main() -> None:
     parser.add_argument("--domain", default="*", help="raw or rgb; default: both")
     options = parser.parse_args()
     lines = {name: line for name, line in LINES[options.model].items() if fnmatch(line.domain, options.domain)}
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in lines}
     sizes: dict[str, list[int]] = {}
     for _ in range(options.runs):
         for name, line in lines.items():
-            seconds, peak, sizes[name] = run(line, options.megapixels, options.threads)
-            found[name].append((seconds, peak))
+            *measured, sizes[name] = run(line, options.megapixels, options.threads)
+            found[name].append(tuple(measured))
     pace = {
-        name: statistics.median(seconds for seconds, _ in values) / (sizes[name][0] * sizes[name][1])
+        name: statistics.median(busy for _, busy, _ in values) / (sizes[name][0] * sizes[name][1])
         for name, values in found.items()
     }
-    print(f"{options.runs} runs\n\n| | size | s | of a bare pass, each step | peak GB |\n|---|---|---|---|---|")
+    columns = ("", "size", "s", "CPU s", "of a bare pass, each step", "peak GB")
+    print(f"{options.runs} runs\n\n| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for name, values in found.items():
-        bare = next(pace[other] for other, line in lines.items() if line.bare and line.domain == lines[name].domain)
-        seconds, peak = (statistics.median(one) for one in zip(*values, strict=True))
+        share = pace[name] / pace[bare_of(name, lines)] / lines[name].steps
+        seconds, busy, peak = (statistics.median(one) for one in zip(*values, strict=True))
         size = "x".join(map(str, sizes[name]))
-        print(f"| {name} | {size} | {seconds:.1f} | {pace[name] / bare / lines[name].steps:.2f} | {peak:.2f} |")
+        print(f"| {name} | {size} | {seconds:.1f} | {busy:.1f} | {share:.2f} | {peak:.2f} |")
 
 
 if __name__ == "__main__":
