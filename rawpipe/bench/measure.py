@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+CPU = torch.device("cpu")
 _ENOUGH_S = 20.0  # of one line, the first turn included
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -47,7 +50,8 @@ class Measured:
         line: which.
         seconds: of a frame, median over the turns.
         cpu_seconds: likewise, of all threads; None = not known here.
-        peak_mb: above what the process held before, in the first turn, result included; None = not known here.
+        peak_mb: above what the process held before, in the first turn, result included, on a GPU in its memory; None =
+            not known here.
     """
 
     line: Line
@@ -61,13 +65,19 @@ class Measured:
         return None if self.line.flops is None else self.line.flops / self.seconds / 1e9
 
 
-def measured(lines: Sequence[Line], runs: int, progress: Callable[[str], None] = lambda name: None) -> list[Measured]:
+def measured(
+    lines: Sequence[Line],
+    runs: int,
+    progress: Callable[[str], None] = lambda name: None,
+    device: torch.device = CPU,
+) -> list[Measured]:
     """Medians of every line.
 
     Args:
         lines: to run, in turns. The first one warms up, and counts only for what takes too long for a second.
         runs: turns after the first one; fewer of what takes more than seconds.
         progress: called with the name of the line at work.
+        device: where they run; a GPU is waited for.
     """
     peaks: dict[str, float | None] = {}
     times: dict[str, list[tuple[float, float]]] = {line.name: [] for line in lines}
@@ -77,14 +87,16 @@ def measured(lines: Sequence[Line], runs: int, progress: Callable[[str], None] =
             if sum(wall for wall, _ in taken) > _ENOUGH_S:
                 continue
             progress(line.name)
-            before = None if turn else _reset()
+            before = None if turn else _reset(device)
             start, cpu = time.perf_counter(), time.process_time()
             line.work()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
             taken.append((time.perf_counter() - start, time.process_time() - cpu))
             if turn == 0:
-                after = _kilobytes("VmHWM")
+                after = _peak(device)
                 known = before is not None and after is not None and not line.outside
-                peaks[line.name] = (after - before) * 1024 / 1e6 if known else None  # type: ignore[operator]
+                peaks[line.name] = (after - before) / 1e6 if known else None  # type: ignore[operator]
     return [_median(line, times[line.name], peaks[line.name]) for line in lines]
 
 
@@ -93,20 +105,28 @@ def _median(line: Line, times: Sequence[tuple[float, float]], peak_mb: float | N
     return Measured(line, wall, None if line.outside else cpu, peak_mb)
 
 
-def _reset() -> int | None:
-    """Give memory back to the system and forget its peak; what the process holds now, in kB, None where none says."""
+def _reset(device: torch.device) -> int | None:
+    """Give memory back to the system and forget its peak; the bytes held now, None where none says."""
     gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
     try:
         ctypes.CDLL(None).malloc_trim(0)  # glibc only
         _CLEAR.write_text("5")
     except (OSError, AttributeError, TypeError):
         return None
-    return _kilobytes("VmRSS")
+    return _bytes("VmRSS")
 
 
-def _kilobytes(name: str) -> int | None:
+def _peak(device: torch.device) -> int | None:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _bytes("VmHWM")
+
+
+def _bytes(name: str) -> int | None:
     try:
         lines = _STATUS.read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) for line in lines if line.startswith(name + ":")), None)
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name + ":")), None)

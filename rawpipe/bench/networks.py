@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rawpipe._frame import Frame, Noise, Space
 from rawpipe._pipeline import Pipeline
-from rawpipe.bench.measure import Line
+from rawpipe.bench.measure import CPU, Line
 from rawpipe.bench.picture import size_of
 from rawpipe.stages.enhance import Enhance, Enhancer, ExposureDiffusion, LLFlow
 from rawpipe.stages.enhance.exposure_diffusion import load as exposing
@@ -18,46 +18,47 @@ from rawpipe.stages.enhance.llflow import load as flowing
 from rawpipe.stages.enhance.loading import in_half
 
 PEAKS = {torch.float32: "matrix product, float32", torch.bfloat16: "matrix product, bfloat16"}
-_CPU = torch.device("cpu")
 _RATIO = 100.0
 _MOST = 25.0  # megapixels: memory of a bare network grows with all it sees, a flow takes minutes
+_LARGER = 4  # the side of matrices on a GPU, which small ones don't fill
 _COUNTED = 64  # rows and columns on which operations are counted, in proportion to the pixels
 
 
-def networks(megapixels: float, side: int) -> Iterator[Line]:
+def networks(megapixels: float, side: int, device: torch.device = CPU) -> Iterator[Line]:
     """ExposureDiffusion with one step, and LLFlow on RAW.
 
     Args:
         megapixels: of the frame; bare networks, and LLFlow, only up to 25: memory of the one grows with all it sees,
             the other takes minutes.
-        side: of the square matrices whose product shows what this machine can do.
+        side: of the square matrices whose product shows what this machine can do; on a GPU they are larger.
+        device: where they run.
     """
-    types = [torch.float32] + ([torch.bfloat16] if in_half("auto", _CPU) else [])
+    types = [torch.float32] + ([torch.bfloat16] if in_half("auto", device) else [])
     for dtype in types:
-        yield _product(side, dtype)
+        yield _product(side if device.type == "cpu" else _LARGER * side, dtype, device)
     small = megapixels <= _MOST
-    held = exposing.loaded("default", _CPU)
-    flops = _counted(held.module, held.design.inputs)
+    held = exposing.loaded("default", device)
+    flops = _counted(held.module, held.design.inputs, device)
     for dtype in types:
         if small:
-            yield _bare("ExposureDiffusion", held.module, held.design.inputs, flops, megapixels, dtype)
+            yield _bare("ExposureDiffusion", held.module, held.design.inputs, flops, megapixels, dtype, device)
         stage = ExposureDiffusion(steps=1, precision=_name(dtype))
-        yield _stage("ExposureDiffusion", stage, flops, megapixels, dtype)
+        yield _stage("ExposureDiffusion", stage, flops, megapixels, dtype, device)
     if not small:
         return
-    flow = flowing.loaded("default", _CPU).module
-    flops = _counted(flow.estimate, flow.design.inputs)
-    yield _bare("LLFlow", flow.estimate, flow.design.inputs, flops, megapixels, torch.float32)
-    yield _stage("LLFlow", LLFlow(), flops, megapixels, torch.float32)
+    flow = flowing.loaded("default", device).module
+    flops = _counted(flow.estimate, flow.design.inputs, device)
+    yield _bare("LLFlow", flow.estimate, flow.design.inputs, flops, megapixels, torch.float32, device)
+    yield _stage("LLFlow", LLFlow(), flops, megapixels, torch.float32, device)
 
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _product(side: int, dtype: torch.dtype) -> Line:
+def _product(side: int, dtype: torch.dtype, device: torch.device) -> Line:
     """Of two square matrices."""
-    one, other = (torch.rand(side, side).to(dtype) for _ in range(2))
+    one, other = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
     return Line(PEAKS[dtype], lambda: one @ other, side * side / 1e6, flops=2.0 * side**3)
 
 
@@ -68,14 +69,15 @@ def _bare(
     flops: float,
     megapixels: float,
     dtype: torch.dtype,
+    device: torch.device,
 ) -> Line:
     """The network alone, its inputs made before; `flops` are those of a packed pixel."""
     height, width = (length // 2 for length in size_of(megapixels))
-    channels = torch.rand(1, inputs, height, width).contiguous(memory_format=torch.channels_last)
+    channels = torch.rand(1, inputs, height, width, device=device).contiguous(memory_format=torch.channels_last)
 
     def run() -> Tensor:
         mixed = dtype is torch.bfloat16
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             return network(channels)
 
     return Line(
@@ -83,21 +85,23 @@ def _bare(
     )
 
 
-def _counted(network: Callable[[Tensor], Tensor], inputs: int) -> float:
+def _counted(network: Callable[[Tensor], Tensor], inputs: int, device: torch.device) -> float:
     """Operations for a packed pixel, counted on a small picture."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.rand(1, inputs, _COUNTED, _COUNTED))
+        network(torch.rand(1, inputs, _COUNTED, _COUNTED, device=device))
     return float(counter.get_total_flops()) / _COUNTED**2
 
 
-def _stage(name: str, model: Enhancer, flops: float, megapixels: float, dtype: torch.dtype) -> Line:
+def _stage(
+    name: str, model: Enhancer, flops: float, megapixels: float, dtype: torch.dtype, device: torch.device
+) -> Line:
     """Enhance in a pipeline of its own: inputs, tiles, guard, and the trial of the noise that is left.
 
     Operations are those of one bare pass: what halos and all else cost shows in the rate.
     """
     height, width = size_of(megapixels)
     noise = Noise(*(torch.full((4,), value) for value in (1e-4, 1e-3, 1e-4)))
-    frame = Frame.from_array(0.01 * torch.rand(height, width), "RGGB", space=Space.MOSAIC, noise=noise)
+    frame = Frame.from_array(0.01 * torch.rand(height, width), "RGGB", space=Space.MOSAIC, noise=noise).to(device)
     pipeline = Pipeline([Enhance(model, exposure=_RATIO)])
 
     def run() -> Frame:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rawpipe._frame import Frame, Space
 from rawpipe._pipeline import Pipeline
-from rawpipe.bench.measure import Line
+from rawpipe.bench.measure import CPU, Line
 from rawpipe.stages import BlackLevel, ClipHighlights, ColorTransform, Demosaic, Quantize, ToneCurve, WhiteBalance
 
 FLOATS, COUNTS, CODES = "copy float32 to float32", "copy uint16 to float32", "copy uint16 to uint16"
@@ -27,13 +27,13 @@ def size_of(megapixels: float) -> tuple[int, int]:
     return height, 32 * max(1, round(megapixels * 1e6 / height / 32))
 
 
-def counts_of(megapixels: float) -> Tensor:
+def counts_of(megapixels: float, device: torch.device = CPU) -> Tensor:
     """A mosaic (h, w) of 14 bits, uint16: shapes, and noise."""
     height, width = size_of(megapixels)
     generator = torch.Generator().manual_seed(0)
     rows, columns = torch.linspace(0, 9, height)[:, None], torch.linspace(0, 9, width)
     light = 4000 + 3000 * rows.sin() * columns.cos()
-    return (light + 60 * torch.randn(height, width, generator=generator)).clamp(0, 16383).to(torch.uint16)
+    return (light + 60 * torch.randn(height, width, generator=generator)).clamp(0, 16383).to(torch.uint16).to(device)
 
 
 def frame_of(counts: Tensor) -> Frame:
@@ -41,23 +41,24 @@ def frame_of(counts: Tensor) -> Frame:
     return Frame.from_array(counts, "RGGB", black=512, bits=14, neutral=_NEUTRAL, matrix="generic")
 
 
-def demosaicing(megapixels: float) -> Iterator[Line]:
-    """From a linear mosaic to camera RGB."""
-    counts = counts_of(megapixels)
+def demosaicing(megapixels: float, device: torch.device = CPU) -> Iterator[Line]:
+    """From a linear mosaic to camera RGB; of peers, those that run on the device."""
+    counts = counts_of(megapixels, device)
     floats = counts.float() / 16383
     frame = Frame.from_array(floats, "RGGB", space=Space.MOSAIC)
     yield Line(FLOATS, _copied(floats, torch.float32), megapixels)
     for method in METHODS:
         yield Line(f"rawpipe {method}", _run(Pipeline([Demosaic(method)]), frame), megapixels, FLOATS)
     yield Line(CODES, _copied(counts, torch.uint16), megapixels)
-    cv2, kornia = _found("cv2"), _found("kornia.color")
+    on_cpu = device.type == "cpu"
+    cv2, kornia = _found("cv2") if on_cpu else None, _found("kornia.color")
     if cv2 is not None:
         codes, kind = counts.numpy(), cv2.COLOR_BayerRGGB2RGB
         yield Line("OpenCV bilinear, uint16", lambda: cv2.demosaicing(codes, kind), megapixels, CODES)
     if kornia is not None:
         batch = floats[None, None]
         yield Line("kornia bilinear", lambda: kornia.raw_to_rgb(batch, kornia.CFA.BG), megapixels, FLOATS)
-    peer = _found("colour_demosaicing") if megapixels <= _MOST_OF_DOUBLES else None
+    peer = _found("colour_demosaicing") if on_cpu and megapixels <= _MOST_OF_DOUBLES else None
     if peer is not None:
         doubles = floats.double().numpy()
         for name in ("bilinear", "Malvar2004", "Menon2007"):
@@ -65,15 +66,15 @@ def demosaicing(megapixels: float) -> Iterator[Line]:
             yield Line(f"colour-demosaicing {name}", _called(work, doubles), megapixels, FLOATS)
 
 
-def developing(megapixels: float) -> Iterator[Line]:
+def developing(megapixels: float, device: torch.device = CPU) -> Iterator[Line]:
     """From counts to sRGB, in float32 and as codes: black, white balance, highlights, Malvar, colour, curve."""
-    counts = counts_of(megapixels)
+    counts = counts_of(megapixels, device)
     frame = frame_of(counts)
     pipeline = Pipeline([BlackLevel(), WhiteBalance(), ClipHighlights(), Demosaic(), ColorTransform(), ToneCurve()])
     yield Line(COUNTS, _copied(counts, torch.float32), megapixels)
     yield Line("rawpipe counts to sRGB", _run(pipeline, frame), megapixels, COUNTS)
     compiled = pipeline.compile()
-    if getattr(compiled, "fuse", False):  # torch.compile would take half a minute first
+    if device.type != "cpu" or getattr(compiled, "fuse", False):  # torch.compile there takes half a minute first
         yield Line("rawpipe counts to sRGB, compiled", _run(compiled, frame), megapixels, COUNTS)
         codes = Pipeline([*pipeline, Quantize()]).compile()
         yield Line(CODES, _copied(counts, torch.uint16), megapixels)
@@ -84,7 +85,8 @@ def _copied(source: Tensor, dtype: torch.dtype) -> Callable[[], object]:
     """One plane read, three written, into memory that was touched before."""
     if source.dtype is torch.uint16:  # of 14 bits; torch copies the same bytes as int16 at twice the speed
         source = source.view(torch.int16)
-    result = torch.zeros((3, *source.shape), dtype=torch.int16 if dtype is torch.uint16 else dtype)
+    dtype = torch.int16 if dtype is torch.uint16 else dtype
+    result = torch.zeros((3, *source.shape), dtype=dtype, device=source.device)
     return lambda: result.copy_(source.expand_as(result))
 
 

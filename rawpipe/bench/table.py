@@ -128,7 +128,8 @@ def _machine() -> str:
 
     named = [f"{package} {found}" for package in PACKAGES if (found := _version(package))]
     threads = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
-    return ", ".join([_processor(), threads, f"Python {platform.python_version()}", *named])
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return ", ".join([_processor(), threads, *gpus, f"Python {platform.python_version()}", *named])
 
 
 def _load() -> str:

@@ -128,17 +128,16 @@ def test_a_page_without_its_place_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--megapixels", "0"], ["--runs", "-1"], ["--only", "demosaic", "-o", "none.md", "--quick"]]
+    "words",
+    [
+        ["--megapixels", "0"],
+        ["--runs", "-1"],
+        ["--only", "demosaic", "-o", "none.md", "--quick"],
+        ["--device", "none"],
+        ["--device", "cuda", "--only", "files"],
+    ],
 )
 def test_wrong_words_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *words]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and said.count("\n") == 1
-
-
-def test_a_line_is_held_against_the_copy_of_its_own_turns() -> None:
-    def took(name: str, seconds: float, floor: str | None = None) -> Measured:
-        return Measured(Line(name, lambda: None, 1.0, floor), seconds, None)
-
-    found = rows(table([took("copy", 1.0), took("a", 2.0, "copy"), took("copy", 4.0), took("b", 2.0, "copy")], "x", 1))
-    assert (found["a"][3], found["b"][3]) == ("2.00x copy", "0.50x copy")
