@@ -19,6 +19,7 @@ from rawpipe.stages.enhance.loading import in_half
 
 PEAKS = {torch.float32: "matrix product, float32", torch.bfloat16: "matrix product, bfloat16"}
 _RATIO = 100.0
+_LIGHT = 0.008  # of the brightest pixel: at the ratio no lamp, which would be passed through
 _MOST = 25.0  # megapixels: memory of a bare network grows with all it sees, a flow takes minutes
 _LARGER = 4  # the side of matrices on a GPU, which small ones don't fill
 _COUNTED = 64  # rows and columns on which operations are counted, in proportion to the pixels
@@ -101,7 +102,7 @@ def _stage(
     """
     height, width = size_of(megapixels)
     noise = Noise(*(torch.full((4,), value) for value in (1e-4, 1e-3, 1e-4)))
-    frame = Frame.from_array(0.01 * torch.rand(height, width), "RGGB", space=Space.MOSAIC, noise=noise).to(device)
+    frame = Frame.from_array(_LIGHT * torch.rand(height, width), "RGGB", space=Space.MOSAIC, noise=noise).to(device)
     pipeline = Pipeline([Enhance(model, exposure=_RATIO)])
 
     def run() -> Frame:

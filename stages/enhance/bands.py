@@ -37,11 +37,16 @@ def in_bands(run: Callable[..., Tensor], *planes: Tensor, halo: int = 0) -> Tens
     return whole
 
 
+def looked_at(planes: Tensor) -> bool:
+    """Whether work may depend on what these pixels are: not in a graph, and not on a GPU, which would be waited for."""
+    return planes.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _empty(part: Tensor, height: int) -> Tensor:
     """Room for a whole result in the layout of a part of it, on the CPU in memory that an earlier one left."""
     shape = (*part.shape[:-2], height, part.shape[-1])
     if part.dim() == 4 and not part.is_contiguous() and part.is_contiguous(memory_format=torch.channels_last):
         return torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
-    if part.device.type == "cpu" and not torch.compiler.is_compiling():
+    if looked_at(part):
         return buffers.empty(shape, part.dtype)
     return part.new_empty(shape)

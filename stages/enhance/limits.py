@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rawpipe import Noise, StageError
-from rawpipe.stages.enhance.bands import in_bands
+from rawpipe.stages.enhance.bands import in_bands, looked_at
 
 HIGHLIGHT_RADIUS = 2
 _DETAIL_RADIUS, _AREA_RADIUS = 4, 32
@@ -45,6 +45,8 @@ def passed_through(planes: Tensor, result: Tensor, noise: Noise) -> Tensor:
     """
 
     def blended(planes: Tensor, result: Tensor) -> Tensor:
+        if looked_at(planes) and float(planes.detach().amax()) <= _FROM:  # then the share is 0 everywhere
+            return result
         certain = torch.stack([_certain(plane, *site) for plane, site in _each(planes, noise)])
         certain = certain.reshape(planes.shape).amax(-3, keepdim=True)
         return torch.lerp(result, planes, ((certain - _FROM) / (_TO - _FROM)).clamp(0, 1))
@@ -114,7 +116,9 @@ def believed(planes: Tensor, result: Tensor, noise: Noise, sigmas: float, top: T
         return result
 
     def kept(planes: Tensor, result: Tensor) -> Tensor:
-        return guarded(torch.where(planes > top, result, planes), result, noise, sigmas)
+        if not (looked_at(planes) and bool(planes.detach().amax() <= top.amin())):
+            planes = torch.where(planes > top, result, planes)
+        return guarded(planes, result, noise, sigmas)
 
     return in_bands(kept, planes, result, halo=GUARD_RADIUS)
 

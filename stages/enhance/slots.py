@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rawpipe import Frame, Noise, StageError, bayer
-from rawpipe.stages.enhance.bands import in_bands
+from rawpipe.stages.enhance.bands import in_bands, looked_at
 from rawpipe.stages.enhance.enhancer import Enhancer, Given, RgbEnhancer, Run, Shown
 from rawpipe.stages.enhance.left import TRIAL, left
 from rawpipe.stages.enhance.limits import passed_through
@@ -67,15 +67,15 @@ def _on_mosaic(run: Run, unit: Tensor, ratio: Tensor, left_over: Noise, frame: F
         frame: MOSAIC.
     """
     cfa, data = str(frame.cfa), bayer.as_float(frame.data)
-    fine = data.isfinite()
+    fine = None if looked_at(data) and bool(data.detach().sum().isfinite()) else data.isfinite()
     scale = unit[:, None, None].to(data.dtype)
     place = (frame.origin[:2] - torch.tensor(bayer.offset(cfa, 0), device=frame.device)) // 2
-    planes = in_bands(lambda one: one / scale, bayer.pack(torch.where(fine, data, 0.0), cfa))
+    planes = in_bands(lambda one: one / scale, bayer.pack(data if fine is None else torch.where(fine, data, 0.0), cfa))
     planes = in_bands(lambda one: one * (scale * ratio), run(planes, place.long()))
     result = bayer.unpack(planes, cfa, frame.height, frame.width)
     return replace(
         frame,
-        data=torch.where(fine, result, data),
+        data=result if fine is None else torch.where(fine, result, data),
         white=frame.white * ratio,
         noise=left_over,
         exposure_gain=frame.exposure_gain * ratio,

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rawpipe import Noise
-from rawpipe.stages.enhance import bands
+from rawpipe import Frame, Noise, Space, bayer
+from rawpipe.stages.enhance import Enhance, bands, limits, slots
 from rawpipe.stages.enhance.bands import in_bands
 from rawpipe.stages.enhance.limits import GUARD_RADIUS, believed, brightest_seen, passed_through
 
@@ -70,3 +70,21 @@ def test_the_guard_and_lamps_in_bands_are_those_at_once(
     monkeypatch.setattr(bands, "_PIXELS", 2**30)
     for band, whole in zip(cut, both(), strict=True):
         assert torch.equal(band, whole) and not torch.equal(whole, result)
+
+
+@pytest.mark.parametrize("brightest", [0.5, 0.9, 2.0])
+def test_looking_at_the_pixels_first_changes_no_bit(brightest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = Noise(*(torch.full((4,), 1e-4) for _ in range(3)))
+    planes = brightest * torch.rand(4, 40, 50)
+    frame = Frame.from_array(bayer.unpack(planes, "RGGB", 80, 100) / 4, "RGGB", space=Space.MOSAIC, noise=noise)
+    result, top = planes.clamp(max=0.8) * 0.9, brightest_seen(noise.shot[:, None, None], noise.read[:, None, None])
+
+    def every() -> tuple[Tensor, ...]:
+        blended = Enhance("exposure_diffusion", exposure=4, strength=0)(frame).data
+        return believed(planes, result, noise, 4.0, top), passed_through(planes, result, noise), blended
+
+    looked = every()
+    for room in (limits, slots):
+        monkeypatch.setattr(room, "looked_at", lambda _: False)
+    assert all(map(torch.equal, looked, every()))
+    assert torch.equal(looked[1], result) == (brightest == 0.5)  # there are no lamps
