@@ -75,10 +75,11 @@ class Pipeline:
                     raise PipelineError(
                         f'got a frame in {space.label}; {here}. Start further on: pipeline["name of a stage":]'
                     )
-                raise PipelineError(
-                    f"{here}; stage {index - 1} ({self.names[index - 1]}) gives {space.label}. "
-                    f"Put a stage from {space.label} to {stage.takes.label} between them"
-                )
+                before = self.names[index - 1]
+                do = f"Put a stage from {space.label} to {stage.takes.label} between them"
+                if space is Space.CODES:
+                    do = f"Put {before} last"
+                raise PipelineError(f"{here}; stage {index - 1} ({before}) gives {space.label}. {do}")
             space = stage.gives or takes
         return space
 

@@ -79,7 +79,7 @@ def test_pixels_that_are_not_finite_are_refused(bad: float, compiled: bool) -> N
 
 @pytest.mark.parametrize("stage", [Exposure(1.0), ToneCurve(), Quantize()], ids=repr)
 def test_no_stage_goes_on_from_codes(stage: Any) -> None:
-    with pytest.raises(PipelineError, match="quantize\\) gives CODES"):
+    with pytest.raises(PipelineError, match="quantize\\) gives CODES. Put quantize last"):
         Pipeline([Quantize(), stage])
 
 
