@@ -108,13 +108,12 @@ class Frame:
         if not isinstance(self.data, Tensor):
             raise FrameError(f"got {type(self.data).__name__} as data; expected a tensor, see Frame.from_array")
         shape = tuple(self.data.shape)
-        got = f"got {self.space.label} data {shape} and cfa {self.cfa!r}"
         if self.space.is_mosaic:
             if self.cfa is None or len(shape) < 2:
-                raise FrameError(f"{got}; expected (..., H, W) and a phase")
+                raise FrameError(f"{self._got()}; expected (..., H, W) and a phase")
             bayer.check_phase(self.cfa)
         elif self.cfa is not None or len(shape) < 3 or shape[-3] != 3:
-            raise FrameError(f"{got}; expected (..., 3, H, W) and None")
+            raise FrameError(f"{self._got()}; expected (..., 3, H, W) and None")
         if (self.color is None) == bool(self.space & (Space.RGB | Space.CODES)):
             got = f"got {self.space.label} with color {self.color}"
             raise FrameError(f"{got}; expected a Color in RGB and CODES and None elsewhere")
@@ -125,6 +124,9 @@ class Frame:
         for name, shape in shapes.items():
             self._cast(name, shape, torch.float32)
         self._cast("origin", (4,), torch.int64)
+
+    def _got(self) -> str:
+        return f"got {self.space.label} data {tuple(self.data.shape)} and cfa {self.cfa!r}"
 
     def _cast(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         """Bring a small tensor to the type and device that all frames share, or a float64 promotes the pixels."""

@@ -57,32 +57,41 @@ class Join:
     """Stages from the first of a group on that can be run as one pass.
 
     Args:
+        after: the frame's corner behind them.
+        usable: whether the frame's pixels are for the compiled path.
         count: how many.
         ops: what they do to pixels.
-        after: the frame's corner behind them.
     """
 
-    count: int
-    ops: tuple[kernels.Op, ...]
     after: Frame
+    usable: bool
+    count: int = 0
+    ops: tuple[kernels.Op, ...] = ()
 
     @classmethod
-    def of(cls, stages: Sequence[Stage], calls: Sequence[Call], frame: Frame) -> Join:
-        """As many stages as fit; none where the pixels aren't for the compiled path."""
-        ops: list[kernels.Op] = []
-        corner = frame.crop(0, 0, min(frame.height, _CORNER), min(frame.width, _CORNER))
-        count = 0
-        for stage, call in zip(stages, calls, strict=True):
-            usable = count or kernels.usable(frame.data)
-            lowered = stage.lowered(corner) if usable and isinstance(stage, kernels.Lowered) else None
-            if lowered is None:
-                break
-            corner = call(corner)
-            ops += lowered
-            count += 1
-            if ops and isinstance(ops[-1], kernels.Quantize):
-                break
-        return cls(count, tuple(ops), corner)
+    def none(cls, frame: Frame, size: int = _CORNER) -> Join:
+        """None so far: the corner is `size` rows and columns of the frame, or what there is."""
+        corner = frame.crop(0, 0, min(frame.height, size), min(frame.width, size))
+        return cls(corner, kernels.usable(frame.data))
+
+    def then(self, stage: Stage, call: Call) -> Join | None:
+        """With one more; None where it doesn't fit."""
+        if not self.usable or not isinstance(stage, kernels.Lowered):
+            return None
+        if self.ops and isinstance(self.ops[-1], kernels.Quantize):
+            return None
+        ops = stage.lowered(self.after)
+        if ops is None:
+            return None
+        return replace(self, after=call(self.after), count=self.count + 1, ops=(*self.ops, *ops))
+
+    def on(self, stages: Sequence[Stage], calls: Sequence[Call]) -> Join:
+        """With as many more of the group's stages as fit."""
+        join: Join | None = self
+        while join is not None:
+            self = join
+            join = self.then(stages[self.count], calls[self.count]) if self.count < len(stages) else None
+        return self
 
     def run(self, frame: Frame) -> Frame:
         """The frame behind the stages."""
@@ -97,7 +106,7 @@ class Join:
 def fused(stages: Sequence[Stage], calls: Sequence[Call], frame: Frame) -> Frame:
     """Run local stages on a frame: what fuses in one pass, the rest as it is."""
     while stages:
-        join = Join.of(stages, calls, frame)
+        join = Join.none(frame).on(stages, calls)
         frame = join.run(frame) if join.count else calls[0](frame)
         done = max(1, join.count)
         stages, calls = stages[done:], calls[done:]

@@ -16,7 +16,7 @@ from rawpipe._fuse import Call, Join, Runner, fused
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
 from rawpipe._tiles import Tiling, run_tiled, tiles, working_bytes
 
-_PROBE = 256  # rows and columns that are enough to see what metadata stages give
+_PROBE = (24, 256)  # least and most rows and columns of a corner that shows what metadata stages give
 
 Progress = Callable[[float, str], None]
 
@@ -60,6 +60,32 @@ class _Group:
 
 
 @dataclass
+class _Seen:
+    """What stages that wait make of a corner of the frame, to see what metadata they give.
+
+    Args:
+        size: rows and columns of the corner.
+        join: the first of them, as far as they can be run as one pass.
+        corner: behind all of them.
+        done: how many.
+    """
+
+    size: int
+    join: Join
+    corner: Frame = field(init=False)
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.corner = self.join.after
+
+    def go_on(self, stage: Stage, call: Call, fuse: bool) -> None:
+        """Run one more."""
+        joined = self.join.then(stage, call) if fuse and self.join.count == self.done else None
+        self.join, self.corner = (self.join, call(self.corner)) if joined is None else (joined, joined.after)
+        self.done += 1
+
+
+@dataclass
 class Run:
     """The stages, how to run them, and the local ones that wait to be run together.
 
@@ -77,6 +103,7 @@ class Run:
     max_memory: int | None
     kept: dict[str, Frame] = field(default_factory=dict)
     _waiting: list[tuple[int, Stage]] = field(default_factory=list)
+    _seen: _Seen | None = None
     _given: Frame | None = None
 
     def on(self, frame: Frame) -> Frame:
@@ -110,12 +137,13 @@ class Run:
         """A frame with the metadata that the waiting stages will give, and only a corner of the pixels."""
         if not self._waiting:
             return frame
-        size = min(2 * sum(stage.halo or 0 for _, stage in self._waiting) + 8, _PROBE)
-        corner = frame.crop(0, 0, min(size, frame.height), min(size, frame.width))
-        for index, stage in self._waiting:
-            with _at(index, self.names[index]):
-                corner = _called(stage, corner)
-        return corner
+        least, most = _PROBE
+        size = min(2 * sum(stage.halo or 0 for _, stage in self._waiting) + 8, most)
+        if self._seen is None or self._seen.size < size:
+            self._seen = _Seen(max(size, least), Join.none(frame, max(size, least)))
+        for index, stage in self._waiting[self._seen.done :]:
+            self._seen.go_on(stage, self._call(index, stage, _Clock(frame.device)), self.fuse)
+        return self._seen.corner
 
     def _whole(self, frame: Frame, index: int, stage: Stage) -> Frame:
         """Run a stage that must see the whole frame."""
@@ -137,9 +165,10 @@ class Run:
         """Run the local stages that wait: in one pass where they fuse, or else window by window."""
         if not self._waiting:
             return frame
+        seen = self._seen.join if self._seen is not None else Join.none(frame)
         group = self._group(frame)
         given = replace(frame, history=())
-        join = Join.of(group.stages, group.calls, given) if group.fuse and self.max_memory is None else None
+        join = seen.on(group.stages, group.calls) if group.fuse and self.max_memory is None else None
         whole = join.run if join is not None and join.count == len(group.stages) else self._at_once(group, given)
         if whole is not None:  # it goes through the picture by rows itself
             self._check()
@@ -172,7 +201,7 @@ class Run:
 
     def _group(self, frame: Frame) -> _Group:
         """The local stages that wait, which then no longer do, and how to run them on a window."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._seen = self._waiting, [], None
         stages = tuple(stage for _, stage in waiting)
         first, last = waiting[0][0], waiting[-1][0]
         clocks = [_Clock(frame.device) for _ in stages]

@@ -206,8 +206,29 @@ def test_a_stage_of_your_own_may_join() -> None:
     stages = (BlackLevel(), Joining(), Demosaic())
     frame = synthetic_frame(Space.SENSOR, 34, 40)
     measured = [s.measure(frame) if isinstance(s, Measured) else s for s in stages]
-    assert Join.of(measured, measured, frame).count == 3
+    assert Join.none(frame).on(measured, measured).count == 3
     assert_same(Pipeline(stages).compile()(frame), Pipeline(stages)(frame))
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_stage_runs_once_on_a_corner_however_many_are_measured_behind_it(fits: bool) -> None:
+    seen = []
+
+    @dataclass(frozen=True)
+    class Counted(Halved):
+        def lowered(self, frame: Frame, /) -> tuple[kernels.Op, ...] | None:
+            return (kernels.Affine(torch.tensor(0.5)),) if fits else None
+
+        def __call__(self, frame: Frame, /) -> Frame:
+            seen.append(tuple(frame.data.shape))
+            return super().__call__(frame)
+
+    stages = (BlackLevel(), Counted(), WhiteBalance(), Demosaic(), ColorTransform(), ToneCurve())
+    frame = synthetic_frame(Space.SENSOR, 334, 340)
+    result = Pipeline(stages).compile()(frame)
+    assert [shape for shape in seen if max(shape) < 100] == [(24, 24)]
+    assert len(seen) == 1 or not fits
+    assert_same(result, Pipeline(stages)(frame))
 
 
 @pytest.mark.parametrize("change", [lambda f: f.as_type(torch.float64), lambda f: f.as_type(torch.float16)])

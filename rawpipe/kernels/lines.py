@@ -21,7 +21,8 @@ NONE, BILINEAR, MALVAR, MENON = range(4)
 PARAMETERS = 16
 """Numbers that an operation has room for."""
 
-_EDGE = 8  # mirrored pairs of columns on either side of a row in the ring: Menon's steps use 7, and 8 are a vector
+_VECTOR = 16  # pixels, 64 bytes: what doesn't start at a multiple of it is moved in two parts, a third slower
+_EDGE = _VECTOR  # mirrored pairs of columns on either side of a row in the ring: Menon's steps use 7
 _RING = 9  # rows of the mosaic: Menon's last step is 8 behind the newest
 _STEP_RING = 5  # rows of each of its steps
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -488,20 +489,30 @@ def demosaic_row(ring, steps, y, sites, method, red, green, blue):
 
 
 @njit(nogil=True, error_model="numpy")
+def aligned(rows, n):
+    """Zeros (rows, n), n rounded up to whole vectors, each of which lies in one line of the cache."""
+    n = -(-n // _VECTOR) * _VECTOR
+    memory = np.zeros(rows * n + _VECTOR, np.float32)
+    start = -(memory.ctypes.data // 4) % _VECTOR
+    return memory[start : start + rows * n].reshape(rows, n)
+
+
+@njit(nogil=True, error_model="numpy")
 def rings(width, method):
     """Empty rings for rows of this width: of the mosaic, and of Menon's steps."""
     length, rows = (width + 1) // 2 + 2 * _EDGE, _STEP_RING if method == MENON else 0
-    return np.zeros((_RING, 2, length), np.float32), Steps(
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
-        np.zeros((rows, length), np.float32),
+    ring = aligned(_RING * 2, length)
+    return ring.reshape(_RING, 2, ring.shape[1]), Steps(
+        aligned(rows, length),
+        aligned(rows, length),
+        aligned(rows, length),
+        aligned(rows, length),
+        aligned(rows, length),
+        aligned(rows, length),
+        aligned(rows, length),
+        aligned(rows, length),
+        aligned(rows, length),
+        aligned(rows, length),
     )
 
 
@@ -521,7 +532,7 @@ def demosaic_band(source, stride, size, band, sites, method, out):
     (height, width), (top, bottom) = size, band
     plane = height * width
     ring, steps = rings(width, method)
-    lines = np.empty((3, width + width % 2), np.float32)
+    lines = aligned(3, width)
     halo = halo_of(method)
     for ahead in range(top - halo, bottom + halo):
         y = fold(ahead, height)
@@ -558,7 +569,7 @@ def develop_band(source, stride, size, band, sites, method, first, site_ops, tab
     (height, width), (top, bottom) = size, band
     plane = height * width
     ring, steps = rings(width, method)
-    lines = np.empty((3, width + width % 2), np.float32)
+    lines = aligned(3, width)
     planes = np.array([0, 1, 2])
     halo = halo_of(method)
     gain, offset = np.empty((2, 2), np.float32), np.empty((2, 2), np.float32)
@@ -598,7 +609,7 @@ def change_band(source, strides, size, band, ops, table, encode, out):
     Arguments as those of `develop_band`; `strides`: from plane to plane, and from row to row.
     """
     (height, width), (top, bottom) = size, band
-    lines = np.empty((3, width), np.float32)
+    lines = aligned(3, width)
     planes = np.array([0, 1, 2])
     bad = 0
     for y in range(top, bottom):
@@ -607,6 +618,7 @@ def change_band(source, strides, size, band, ops, table, encode, out):
             line, row = lines[k], source[at : at + width]
             for x in range(width):
                 line[x] = _f(row[x])
+            line[width:] = 0  # or it would grow from row to row
             if out.itemsize == 2:
                 bad += 0 if finite(line) else 1
         change(lines, planes, ops[0], ops[1], table)
