@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from rawpipe import FormatError, StageError
+from rawpipe._errors import unknown
 from rawpipe.io.atomic import replacing
 from rawpipe.stages.enhance.training import curve
+from rawpipe.stages.enhance.training.muon import Muon
 
 CHECKPOINT = "checkpoint.pt"
 PICTURE = "validation.png"
@@ -27,6 +29,10 @@ BESIDE = "beside."
 """How the names begin of what is learned beside the network and isn't part of its weights."""
 
 _PRECISIONS = ("bf16-mixed", "32-true")
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": lambda parameters, rate: torch.optim.Adam(parameters, rate, fused=True),
+    "muon": Muon,
+}
 
 
 class Judged(NamedTuple):
@@ -63,9 +69,10 @@ class Settings:
 
     Args:
         steps: batches in all, per device.
-        rate: Adam's rate at its highest.
+        rate: the optimizer's at its highest.
         warmup: steps over which the rate rises from 0.
         decay: share of the steps, at the end, over which it falls to a hundredth, as a cosine.
+        optimizer: "adam" or "muon", whose steps take longer and lead further.
         average: decay of the moving average of the weights, which is what is kept.
         clip: longest gradient.
         precision: of Lightning Fabric: "32-true" or "bf16-mixed".
@@ -77,13 +84,14 @@ class Settings:
         seed: of the weights.
 
     Raises:
-        StageError: a number is out of range, or the precision isn't known.
+        StageError: a number is out of range, or the precision or optimizer isn't known.
     """
 
     steps: int
     rate: float = 1e-3
     warmup: int = 500
     decay: float = 0.5
+    optimizer: str = "adam"
     average: float = 0.999
     clip: float = 1.0
     precision: str = "bf16-mixed"
@@ -107,11 +115,13 @@ class Settings:
         for name in ("decay", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise StageError(f"got {name} {getattr(self, name)}; expected a number from 0 to 1")
+        if self.optimizer not in _OPTIMIZERS:
+            raise StageError(unknown("optimizer", self.optimizer, _OPTIMIZERS))
         if self.precision not in _PRECISIONS:
             raise StageError(f"got precision {self.precision!r}; expected {' or '.join(_PRECISIONS)}")
 
     def rate_at(self, step: int) -> float:
-        """Adam's rate at a step, counted from 0."""
+        """The optimizer's rate at a step, counted from 0."""
         rising = min(1.0, (step + 1) / max(self.warmup, 1))
         start = self.steps * (1 - self.decay)
         falling = min(max((step - start) / max(self.steps - start, 1), 0.0), 1.0)
@@ -157,7 +167,7 @@ def train(
         bare = recipe.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         _begin(bare, start)
-    network, optimizer = fabric.setup(bare, torch.optim.Adam(bare.parameters(), settings.rate, fused=True))
+    network, optimizer = fabric.setup(bare, _OPTIMIZERS[settings.optimizer](bare.parameters(), settings.rate))
     for name in getattr(recipe, "calls", ()):
         network.mark_forward_method(name)
     average = {name: value.detach().clone() for name, value in network.module.state_dict().items()}

@@ -79,6 +79,19 @@ def test_a_training_that_is_interrupted_twice_comes_to_the_same_bits(
     assert_same(tmp_path, weights, whole)
 
 
+def test_so_does_one_by_muon(tmp_path: Path) -> None:
+    plan = settings(optimizer="muon")
+    expected = train(*lesson(), plan, tmp_path / "whole", "me")
+    with pytest.raises(KeyboardInterrupt):
+        train(*lesson(), plan, tmp_path / "parts", "me", progress=at(7, stop))
+    assert equal(train(*lesson(), plan, tmp_path / "parts", "me"), expected)
+
+
+def test_an_optimizer_that_is_not_known_is_named() -> None:
+    with pytest.raises(StageError, match=r"got optimizer 'moun'; expected one of adam, muon"):
+        settings(optimizer="moun")
+
+
 def test_a_training_that_is_killed_comes_to_the_same_bits(
     tmp_path: Path, whole: tuple[Path, dict[str, Tensor]]
 ) -> None:
@@ -150,13 +163,14 @@ def test_a_training_that_diverges_stops_before_its_weights_are_spoilt(tmp_path: 
     assert all(bool(value.isfinite().all()) for value in state["model"].values())
 
 
-def test_a_short_training_makes_held_out_pictures_better(tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_short_training_makes_held_out_pictures_better(optimizer: str, tmp_path: Path) -> None:
     figures: dict[int, float] = {}
     recipe, data = lesson(1)
     train(
         recipe,
         data,
-        settings(120, judge_every=30, rate=3e-3, average=0.9),
+        settings(120, judge_every=30, rate=3e-3, average=0.9, optimizer=optimizer),
         tmp_path,
         "me",
         validated=lambda step, found: figures.update({step: found["x20, 1 step"]}),
