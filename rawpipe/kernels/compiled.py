@@ -12,6 +12,7 @@ from torch import Tensor
 from rawpipe import bayer
 from rawpipe._errors import StageError
 from rawpipe.kernels import buffers, curves, lines
+from rawpipe.kernels.limited import limited_band
 from rawpipe.kernels.ops import Affine, Clip, Demosaic, Encode, Matrix, Op, Quantize, Table
 from rawpipe.kernels.threads import over_rows
 
@@ -29,6 +30,32 @@ def demosaic(method: str, data: Tensor, cfa: str) -> Tensor:
 
         def band(rows: tuple[int, int]) -> None:
             lines.demosaic_band(pixels, stride, (height, width), rows, sites, _METHODS[method], result)  # noqa: B023
+
+        over_rows(band, height, width)
+    return out
+
+
+def limited(planes: Tensor, result: Tensor, noise: Tensor, radii: tuple[int, int], sigmas: Sequence[float]) -> Tensor:
+    """The result of a model, with given back what it changed beyond limits: see `limited.limited_band`.
+
+    Args:
+        planes: its input (..., 4, h, w), float32.
+        result: of the same shape.
+        noise: variances of each site (4): per signal, without light, of rows (3, 4).
+        radii: of the two means.
+        sigmas: limits of the two means and of a pixel.
+    """
+    out = buffers.empty(tuple(planes.shape), torch.float32)
+    height, width = planes.shape[-2:]
+    limits = np.array(sigmas, np.float32)
+    three = zip(*(_pictures(one, 2) for one in (planes, result, out)), strict=True)
+    for number, (plane, one, target) in enumerate(three):
+        (pixels, (stride,)), (changed, (other,)) = _flat(plane), _flat(one)
+        here, into = _array(noise[:, number % 4]), target.view(-1).numpy()
+
+        def band(rows: tuple[int, int]) -> None:
+            place = (stride, other), (height, width), rows  # noqa: B023
+            limited_band(pixels, changed, *place, radii, here, limits, into)  # noqa: B023
 
         over_rows(band, height, width)
     return out

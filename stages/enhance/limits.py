@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rawpipe import Noise, StageError
+from rawpipe import Noise, StageError, kernels
 from rawpipe.stages.enhance.bands import in_bands, looked_at
 
 HIGHLIGHT_RADIUS = 2
 _DETAIL_RADIUS, _AREA_RADIUS = 4, 32
+_MEANS = ((_DETAIL_RADIUS, 1.0), (_AREA_RADIUS, 0.25))
 GUARD_RADIUS = _DETAIL_RADIUS + _AREA_RADIUS
 _FROM, _TO = 0.85, 0.95  # of saturation
 _SIGMAS = 4.0
@@ -69,7 +70,7 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
     the mean over 65x65 cells beyond a fourth as many, so that no area changes its colour; and in every pixel beyond
     three times as many, since read noise has tails: a star that the model takes for noise stays. The noise is that of
     the cleaned brightness; of the offsets of rows a mean has less the more rows it has. What a mean had too much of is
-    given back smoothed over the same cells.
+    given back smoothed over the same cells. By the kernels it is the same but for rounding (2e-7).
 
     Args:
         planes: the input (..., 4, h, w).
@@ -77,6 +78,12 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
         noise: of the input, per site (4).
         sigmas: limit of the change.
     """
+    if _compiled(planes, result):
+        from rawpipe.kernels import compiled
+
+        variances = torch.stack([noise.shot, noise.read.square(), noise.row.square()])
+        limits = [share * sigmas for _, share in _MEANS] + [_TAILS * sigmas]
+        return compiled.limited(planes, result, variances, (_DETAIL_RADIUS, _AREA_RADIUS), limits)
     found = [
         _guarded(plane, one, *site, sigmas)
         for (plane, site), one in zip(_each(planes, noise), result.reshape(-1, *result.shape[-2:]), strict=True)
@@ -86,7 +93,7 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
 
 def _guarded(plane: Tensor, result: Tensor, shot: Tensor, read: Tensor, row: Tensor, sigmas: float) -> Tensor:
     """`guarded` for the pixels of one site (h, w)."""
-    for radius, share in ((_DETAIL_RADIUS, 1.0), (_AREA_RADIUS, 0.25)):
+    for radius, share in _MEANS:
         around = _Around.of(plane, radius)
         change = around.mean(plane - result)
         limit = around.limit(result.clamp(min=0), shot, read, row, share * sigmas)
@@ -120,7 +127,12 @@ def believed(planes: Tensor, result: Tensor, noise: Noise, sigmas: float, top: T
             planes = torch.where(planes > top, result, planes)
         return guarded(planes, result, noise, sigmas)
 
-    return in_bands(kept, planes, result, halo=GUARD_RADIUS)
+    return kept(planes, result) if _compiled(planes, result) else in_bands(kept, planes, result, halo=GUARD_RADIUS)
+
+
+def _compiled(planes: Tensor, result: Tensor) -> bool:
+    """Whether the guard is computed by the kernels, which go through the planes in tiles themselves."""
+    return kernels.usable(planes) and kernels.usable(result)
 
 
 def _each(planes: Tensor, noise: Noise) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor, Tensor]]]:

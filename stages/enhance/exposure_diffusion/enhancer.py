@@ -105,7 +105,7 @@ class ExposureDiffusion:
         design = loaded(self.weights, _CPU).design
         if design.pools:
             return 160 + 7 * design.first_level
-        return 40 + (3 if in_half(self.precision, _CPU) else 5) * design.first_level
+        return 40 + round((3.5 if in_half(self.precision, _CPU) else 7) * design.first_level)
 
     @staticmethod
     def weight_sets() -> Mapping[str, Path]:

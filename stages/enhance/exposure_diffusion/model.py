@@ -145,9 +145,12 @@ class Design:
         top = brightest_seen(*light)
         dim = run(lambda one: one.clamp(0, 1) if self.clipped else torch.minimum(one, top), planes)
 
+        def estimated(output: Tensor, state: Tensor) -> Tensor:
+            return self.estimate(output, state).clean.contiguous()  # plane by plane, as the guard goes through it
+
         def estimate(state: Tensor, level: Tensor) -> Estimate:
             channels = run(lambda state, dim: laid_out(self.channels(state, level, dim, light)), state, dim)
             output = network(channels)
-            return Estimate(run(lambda output, state: self.estimate(output.to(state), state).clean, output, state))
+            return Estimate(run(lambda output, state: estimated(output.to(state), state), output, state))
 
         return expose(estimate, dim, light.shot, levels, draw, markov=self.markov, keep=False)[-1].clean

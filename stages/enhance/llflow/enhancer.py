@@ -100,7 +100,7 @@ class LLFlow:
     def working_bytes(self) -> int:
         """Of a pixel of the frame; a mosaic has a quarter as many cells."""
         small = self._loaded(_CPU).design.size == "small"
-        return (240 if small else 500) * (1 if self.domain == "raw" else 4)
+        return (260 if small else 550) * (1 if self.domain == "raw" else 4)
 
     @staticmethod
     def weight_sets() -> Mapping[str, Path]:

@@ -1,0 +1,95 @@
+"""Memory that is kept: touched for the first time once, and given back at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from rawpipe import _heap
+from rawpipe._heap import kept
+
+resource = pytest.importorskip("resource")
+glibc = pytest.mark.skipif(_heap._glibc() is None, reason="the system's library isn't glibc, or set by the user")
+
+
+@pytest.fixture
+def no_library() -> Iterator[None]:
+    _heap._glibc.cache_clear()
+    yield
+    _heap._glibc.cache_clear()
+
+
+def faults() -> int:
+    """Pages that a chain of convolutions touches for the first time."""
+    picture = torch.zeros(1, 4, 1024, 1024).to(memory_format=torch.channels_last)
+    layers = [torch.nn.Conv2d(4 if i == 0 else 12, 12, 3, padding=1) for i in range(6)]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    with torch.no_grad():
+        for layer in layers:
+            picture = layer(picture)
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@glibc
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_inside_fewer_pages_are_touched_first_and_at_the_end_they_are_given_back() -> None:
+    faults()  # the first time, threads and libraries are loaded
+    before, outside = resident(), faults()
+    with kept():
+        assert sum(faults() for _ in range(6)) < 0.4 * 6 * outside  # a seventh, as a rule
+        assert resident() - before > 50e6
+    assert resident() - before < 20e6
+
+
+@glibc
+def test_who_leaves_last_gives_it_back() -> None:
+    faults()
+    outside = faults()
+    with kept():
+        with pytest.raises(ZeroDivisionError), kept():
+            raise ZeroDivisionError
+        assert sum(faults() for _ in range(6)) < 0.4 * 6 * outside
+    assert _heap._inside == 0
+
+
+@glibc
+def test_threads_may_come_and_go() -> None:
+    def enter() -> None:
+        for _ in range(200):
+            with kept():
+                torch.ones(300_000)
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert _heap._inside == 0
+
+
+@pytest.mark.usefixtures("no_library")
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_settings_of_the_user_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    assert _heap._glibc() is None
+    with kept():
+        assert _heap._inside == 1
+
+
+@pytest.mark.usefixtures("no_library")
+@pytest.mark.parametrize("error", [TypeError, AttributeError, OSError])
+def test_other_libraries_are_left_alone(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ctypes.CDLL", refused)
+    with kept():
+        assert _heap._glibc() is None
