@@ -87,11 +87,13 @@ class Join:
 
     def on(self, stages: Sequence[Stage], calls: Sequence[Call]) -> Join:
         """With as many more of the group's stages as fit."""
-        join: Join | None = self
-        while join is not None:
-            self = join
-            join = self.then(stages[self.count], calls[self.count]) if self.count < len(stages) else None
-        return self
+        join = self
+        for stage, call in zip(stages[self.count :], calls[self.count :], strict=True):
+            further = join.then(stage, call)
+            if further is None:
+                break
+            join = further
+        return join
 
     def run(self, frame: Frame) -> Frame:
         """The frame behind the stages."""
