@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rawpipe._frame import Frame, Noise, Space
+from rawpipe._heap import kept
 from rawpipe._pipeline import Pipeline
 from rawpipe.bench.measure import CPU, Line
 from rawpipe.bench.picture import size_of
@@ -42,14 +44,14 @@ def networks(megapixels: float, side: int, device: torch.device = CPU) -> Iterat
     flops = _counted(held.module, held.design.inputs, device)
     for dtype in types:
         if small:
-            yield _bare("ExposureDiffusion", held.module, held.design.inputs, flops, megapixels, dtype, device)
+            yield from _bare("ExposureDiffusion", held.module, held.design.inputs, flops, megapixels, dtype, device)
         stage = ExposureDiffusion(steps=1, precision=_name(dtype))
         yield _stage("ExposureDiffusion", stage, flops, megapixels, dtype, device)
     if not small:
         return
     flow = flowing.loaded("default", device).module
     flops = _counted(flow.estimate, flow.design.inputs, device)
-    yield _bare("LLFlow", flow.estimate, flow.design.inputs, flops, megapixels, torch.float32, device)
+    yield from _bare("LLFlow", flow.estimate, flow.design.inputs, flops, megapixels, torch.float32, device)
     yield _stage("LLFlow", LLFlow(), flops, megapixels, torch.float32, device)
 
 
@@ -71,19 +73,23 @@ def _bare(
     megapixels: float,
     dtype: torch.dtype,
     device: torch.device,
-) -> Line:
-    """The network alone, its inputs made before; `flops` are those of a packed pixel."""
+) -> Iterator[Line]:
+    """The network alone, its inputs made before; on a CPU once more with memory kept, as the stage runs it.
+
+    `flops` are those of a packed pixel.
+    """
     height, width = (length // 2 for length in size_of(megapixels))
     channels = torch.rand(1, inputs, height, width, device=device).contiguous(memory_format=torch.channels_last)
 
-    def run() -> Tensor:
+    def run(memory: Callable[[], AbstractContextManager[None]] = nullcontext) -> Tensor:
         mixed = dtype is torch.bfloat16
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        with memory(), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             return network(channels)
 
-    return Line(
-        f"{name}, bare network, {_name(dtype)}", run, megapixels, flops=flops * height * width, peak=PEAKS[dtype]
-    )
+    said, operations = f"{name}, bare network, {_name(dtype)}", flops * height * width
+    yield Line(said, run, megapixels, flops=operations, peak=PEAKS[dtype])
+    if device.type == "cpu":
+        yield Line(f"{said}, memory kept", lambda: run(kept), megapixels, said, flops=operations, peak=PEAKS[dtype])
 
 
 def _counted(network: Callable[[Tensor], Tensor], inputs: int, device: torch.device) -> float:
