@@ -58,7 +58,7 @@ class Join:
 
     Args:
         after: the frame's corner behind them.
-        usable: whether the frame's pixels are for the compiled path.
+        usable: whether any are, and the frame's pixels are for the compiled path.
         count: how many.
         ops: what they do to pixels.
     """
@@ -69,10 +69,10 @@ class Join:
     ops: tuple[kernels.Op, ...] = ()
 
     @classmethod
-    def none(cls, frame: Frame, size: int = _CORNER) -> Join:
+    def none(cls, frame: Frame, fuse: bool = True, size: int = _CORNER) -> Join:
         """None so far: the corner is `size` rows and columns of the frame, or what there is."""
         corner = frame.crop(0, 0, min(frame.height, size), min(frame.width, size))
-        return cls(corner, kernels.usable(frame.data))
+        return cls(corner, fuse and kernels.usable(frame.data))
 
     def then(self, stage: Stage, call: Call) -> Join | None:
         """With one more; None where it doesn't fit."""

@@ -1,7 +1,7 @@
 """Memory that stays with the process while networks run.
 
 glibc asks the system for every large tensor anew, and the system fills its pages with zeros when they are first
-touched: half of the time of a network's pass over a large picture. Inside `kept` freed memory is used again instead.
+touched: half of the time of a network's pass over a large picture. Inside `memory_kept` what is freed is used again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # of mallopt
-_NEVER, _USUAL_MMAPS = -1, 65536
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8  # of mallopt
+_KEPT = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
 _ADAPTED = 2**25  # bytes: where glibc's own threshold ends when it adapts, as it does where tensors are freed
+_USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: _ADAPTED, _TRIM_THRESHOLD: 2 * _ADAPTED}
 _SET_BY_USERS = ("MALLOC_", "GLIBC_TUNABLES")
 
 _lock = threading.Lock()
@@ -24,26 +25,32 @@ _inside = 0
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def memory_kept() -> Iterator[None]:
     """Whatever is freed inside stays with the process; when nobody is inside any more, it goes back to the system.
 
-    Nothing is done where the system's library isn't glibc, or where its settings are the user's.
+    In threads beside the first one this is so for blocks of less than 64 MB, the most that an arena of theirs holds:
+    see `one_for_all_threads`. Nothing is done where the library isn't glibc, or where its settings are the user's.
     """
     global _inside
     with _lock:
         _inside += 1
         if _inside == 1:
-            _set({_MMAP_MAX: 0, _TRIM_THRESHOLD: _NEVER})
+            _set(_KEPT)
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
+            _inside = max(0, _inside - 1)  # in a child that was forked inside it is 0 already
             if _inside == 0:
-                _set({_MMAP_MAX: _USUAL_MMAPS, _MMAP_THRESHOLD: _ADAPTED, _TRIM_THRESHOLD: 2 * _ADAPTED})
+                _set(_USUAL)
                 library = _glibc()
                 if library is not None:
                     library.malloc_trim(0)
+
+
+def one_for_all_threads() -> None:
+    """For a process that is ours, before it has threads: what `memory_kept` does is then done for all of them."""
+    _set({_ARENA_MAX: 1})
 
 
 def _set(options: dict[int, int]) -> None:
@@ -63,3 +70,16 @@ def _glibc() -> Any:
     except (AttributeError, TypeError, OSError):  # another library; Windows
         return None
     return library
+
+
+def _in_child() -> None:
+    """A child has one thread, which isn't inside, and nobody holds its lock."""
+    global _lock, _inside
+    _lock = threading.Lock()
+    if _inside:
+        _inside = 0
+        _set(_USUAL)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(after_in_child=_in_child)

@@ -72,15 +72,12 @@ class _Seen:
 
     size: int
     join: Join
-    corner: Frame = field(init=False)
+    corner: Frame
     done: int = 0
 
-    def __post_init__(self) -> None:
-        self.corner = self.join.after
-
-    def go_on(self, stage: Stage, call: Call, fuse: bool) -> None:
+    def go_on(self, stage: Stage, call: Call) -> None:
         """Run one more."""
-        joined = self.join.then(stage, call) if fuse and self.join.count == self.done else None
+        joined = self.join.then(stage, call) if self.join.count == self.done else None
         self.join, self.corner = (self.join, call(self.corner)) if joined is None else (joined, joined.after)
         self.done += 1
 
@@ -140,9 +137,10 @@ class Run:
         least, most = _PROBE
         size = min(2 * sum(stage.halo or 0 for _, stage in self._waiting) + 8, most)
         if self._seen is None or self._seen.size < size:
-            self._seen = _Seen(max(size, least), Join.none(frame, max(size, least)))
+            none = Join.none(frame, self.fuse, max(size, least))
+            self._seen = _Seen(max(size, least), none, none.after)
         for index, stage in self._waiting[self._seen.done :]:
-            self._seen.go_on(stage, self._call(index, stage, _Clock(frame.device)), self.fuse)
+            self._seen.go_on(stage, self._call(index, stage, _Clock(frame.device)))
         return self._seen.corner
 
     def _whole(self, frame: Frame, index: int, stage: Stage) -> Frame:
@@ -165,10 +163,10 @@ class Run:
         """Run the local stages that wait: in one pass where they fuse, or else window by window."""
         if not self._waiting:
             return frame
-        seen = self._seen.join if self._seen is not None else Join.none(frame)
+        joined = self._seen.join if self._seen is not None else Join.none(frame, self.fuse)
         group = self._group(frame)
         given = replace(frame, history=())
-        join = seen.on(group.stages, group.calls) if group.fuse and self.max_memory is None else None
+        join = joined.on(group.stages, group.calls) if group.fuse and self.max_memory is None else None
         whole = join.run if join is not None and join.count == len(group.stages) else self._at_once(group, given)
         if whole is not None:  # it goes through the picture by rows itself
             self._check()

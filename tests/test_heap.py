@@ -1,7 +1,8 @@
-"""Memory that is kept: touched for the first time once, and given back at the end."""
+"""Memory that is memory_kept: touched for the first time once, and given back at the end."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from rawpipe import _heap
-from rawpipe._heap import kept
+from rawpipe._heap import memory_kept
 
 resource = pytest.importorskip("resource")
 glibc = pytest.mark.skipif(_heap._glibc() is None, reason="the system's library isn't glibc, or set by the user")
@@ -43,7 +44,7 @@ def resident() -> int:
 def test_inside_fewer_pages_are_touched_first_and_at_the_end_they_are_given_back() -> None:
     faults()  # the first time, threads and libraries are loaded
     before, outside = resident(), faults()
-    with kept():
+    with memory_kept():
         assert sum(faults() for _ in range(6)) < 0.4 * 6 * outside  # a seventh, as a rule
         assert resident() - before > 50e6
     assert resident() - before < 20e6
@@ -53,8 +54,8 @@ def test_inside_fewer_pages_are_touched_first_and_at_the_end_they_are_given_back
 def test_who_leaves_last_gives_it_back() -> None:
     faults()
     outside = faults()
-    with kept():
-        with pytest.raises(ZeroDivisionError), kept():
+    with memory_kept():
+        with pytest.raises(ZeroDivisionError), memory_kept():
             raise ZeroDivisionError
         assert sum(faults() for _ in range(6)) < 0.4 * 6 * outside
     assert _heap._inside == 0
@@ -64,7 +65,7 @@ def test_who_leaves_last_gives_it_back() -> None:
 def test_threads_may_come_and_go() -> None:
     def enter() -> None:
         for _ in range(200):
-            with kept():
+            with memory_kept():
                 torch.ones(300_000)
 
     threads = [threading.Thread(target=enter) for _ in range(4)]
@@ -80,8 +81,10 @@ def test_threads_may_come_and_go() -> None:
 def test_settings_of_the_user_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
     assert _heap._glibc() is None
-    with kept():
-        assert _heap._inside == 1
+    asked: list[object] = []
+    monkeypatch.setattr("ctypes.CDLL", asked.append)
+    with memory_kept():
+        assert asked == []
 
 
 @pytest.mark.usefixtures("no_library")
@@ -90,6 +93,21 @@ def test_other_libraries_are_left_alone(error: type[Exception], monkeypatch: pyt
     def refused(_: object) -> None:
         raise error
 
+    for name in [name for name in os.environ if name.startswith(_heap._SET_BY_USERS)]:
+        monkeypatch.delenv(name)
     monkeypatch.setattr("ctypes.CDLL", refused)
-    with kept():
+    with memory_kept():
         assert _heap._glibc() is None
+
+
+@glibc
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+def test_a_child_that_was_forked_inside_starts_anew() -> None:
+    with memory_kept():
+        child = os.fork()
+        if child == 0:
+            anew = _heap._inside == 0
+            with memory_kept():
+                anew &= _heap._inside == 1
+            os._exit(0 if anew and _heap._inside == 0 and not _heap._lock.locked() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rawpipe._frame import Frame, Noise, Space
-from rawpipe._heap import kept
+from rawpipe._heap import memory_kept
 from rawpipe._pipeline import Pipeline
 from rawpipe.bench.measure import CPU, Line
 from rawpipe.bench.picture import size_of
@@ -89,7 +89,9 @@ def _bare(
     said, operations = f"{name}, bare network, {_name(dtype)}", flops * height * width
     yield Line(said, run, megapixels, flops=operations, peak=PEAKS[dtype])
     if device.type == "cpu":
-        yield Line(f"{said}, memory kept", lambda: run(kept), megapixels, said, flops=operations, peak=PEAKS[dtype])
+        yield Line(
+            f"{said}, memory kept", lambda: run(memory_kept), megapixels, said, flops=operations, peak=PEAKS[dtype]
+        )
 
 
 def _counted(network: Callable[[Tensor], Tensor], inputs: int, device: torch.device) -> float:

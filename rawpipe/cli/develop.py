@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rawpipe._errors import FormatError, PipelineError, RawpipeError
+from rawpipe._heap import one_for_all_threads
 from rawpipe.cli._folder import check_there
 from rawpipe.cli._overlap import overlapped
 from rawpipe.cli._say import one_line_warnings, progress_bar
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
     targets = _targets(files, options.output, TARGETS[to])
     check_there(options.recipe)
     refused = _refused(files)
+    one_for_all_threads()  # the one that writes runs the last stages
     failed = 0
     with (
         one_line_warnings(options.quiet),

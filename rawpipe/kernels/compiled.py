@@ -12,11 +12,12 @@ from torch import Tensor
 from rawpipe import bayer
 from rawpipe._errors import StageError
 from rawpipe.kernels import buffers, curves, lines
-from rawpipe.kernels.limited import limited_band
+from rawpipe.kernels.guard import guard_band
 from rawpipe.kernels.ops import Affine, Clip, Demosaic, Encode, Matrix, Op, Quantize, Table
 from rawpipe.kernels.threads import over_rows
 
 _METHODS = {"bilinear": lines.BILINEAR, "malvar2004": lines.MALVAR, "menon2007": lines.MENON}
+_GUARD_ROWS = 128  # of a band, at least: 36 above and below are computed twice
 Array = np.ndarray[Any, Any]
 
 
@@ -35,8 +36,8 @@ def demosaic(method: str, data: Tensor, cfa: str) -> Tensor:
     return out
 
 
-def limited(planes: Tensor, result: Tensor, noise: Tensor, radii: tuple[int, int], sigmas: Sequence[float]) -> Tensor:
-    """The result of a model, with given back what it changed beyond limits: see `limited.limited_band`.
+def guarded(planes: Tensor, result: Tensor, noise: Tensor, radii: tuple[int, int], sigmas: Sequence[float]) -> Tensor:
+    """The result of a model, with given back what it changed beyond limits: see `guard.guard_band`.
 
     Args:
         planes: its input (..., 4, h, w), float32.
@@ -55,9 +56,9 @@ def limited(planes: Tensor, result: Tensor, noise: Tensor, radii: tuple[int, int
 
         def band(rows: tuple[int, int]) -> None:
             place = (stride, other), (height, width), rows  # noqa: B023
-            limited_band(pixels, changed, *place, radii, here, limits, into)  # noqa: B023
+            guard_band(pixels, changed, *place, radii, here, limits, into)  # noqa: B023
 
-        over_rows(band, height, width)
+        over_rows(band, height, width, _GUARD_ROWS)
     return out
 
 

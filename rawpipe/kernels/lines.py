@@ -5,7 +5,7 @@ odd columns, so that every neighbour of a site stands at a constant distance and
 Demosaicing does the operations of the torch reference in their order, so the bits are the same; no flag here lets the
 compiler drop NaN or infinity, and only changes of pixels by themselves may be contracted to fused multiply-adds.
 
-All compiled code that calls other compiled code stands in this file: Numba's cache looks at one file's date.
+All compiled code that the entries call stands in this file: Numba's cache looks at one file's date.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
     the mean over 65x65 cells beyond a fourth as many, so that no area changes its colour; and in every pixel beyond
     three times as many, since read noise has tails: a star that the model takes for noise stays. The noise is that of
     the cleaned brightness; of the offsets of rows a mean has less the more rows it has. What a mean had too much of is
-    given back smoothed over the same cells. By the kernels it is the same but for rounding (2e-7).
+    given back smoothed over the same cells. By the kernels it is the same but for rounding, 2e-7 of the brightness.
 
     Args:
         planes: the input (..., 4, h, w).
@@ -78,12 +78,12 @@ def guarded(planes: Tensor, result: Tensor, noise: Noise, sigmas: float) -> Tens
         noise: of the input, per site (4).
         sigmas: limit of the change.
     """
-    if _compiled(planes, result):
+    if _compiled(planes, result, noise):
         from rawpipe.kernels import compiled
 
         variances = torch.stack([noise.shot, noise.read.square(), noise.row.square()])
         limits = [share * sigmas for _, share in _MEANS] + [_TAILS * sigmas]
-        return compiled.limited(planes, result, variances, (_DETAIL_RADIUS, _AREA_RADIUS), limits)
+        return compiled.guarded(planes, result, variances, (_DETAIL_RADIUS, _AREA_RADIUS), limits)
     found = [
         _guarded(plane, one, *site, sigmas)
         for (plane, site), one in zip(_each(planes, noise), result.reshape(-1, *result.shape[-2:]), strict=True)
@@ -122,17 +122,19 @@ def believed(planes: Tensor, result: Tensor, noise: Noise, sigmas: float, top: T
     if not sigmas:
         return result
 
-    def kept(planes: Tensor, result: Tensor) -> Tensor:
-        if not (looked_at(planes) and bool(planes.detach().amax() <= top.amin())):
-            planes = torch.where(planes > top, result, planes)
-        return guarded(planes, result, noise, sigmas)
+    def seen(planes: Tensor, result: Tensor) -> Tensor:
+        if looked_at(planes) and bool(planes.detach().amax() <= top.amin()):
+            return planes
+        return torch.where(planes > top, result, planes)
 
-    return kept(planes, result) if _compiled(planes, result) else in_bands(kept, planes, result, halo=GUARD_RADIUS)
+    if _compiled(planes, result, noise):
+        return guarded(in_bands(seen, planes, result), result, noise, sigmas)
+    return in_bands(lambda *both: guarded(seen(*both), both[1], noise, sigmas), planes, result, halo=GUARD_RADIUS)
 
 
-def _compiled(planes: Tensor, result: Tensor) -> bool:
+def _compiled(planes: Tensor, result: Tensor, noise: Noise) -> bool:
     """Whether the guard is computed by the kernels, which go through the planes in tiles themselves."""
-    return kernels.usable(planes) and kernels.usable(result)
+    return all(map(kernels.usable, (planes, result, noise.shot, noise.read, noise.row)))
 
 
 def _each(planes: Tensor, noise: Noise) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor, Tensor]]]:

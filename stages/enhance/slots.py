@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rawpipe import Frame, Noise, StageError, bayer
-from rawpipe._heap import kept
+from rawpipe._heap import memory_kept
 from rawpipe.stages.enhance.bands import in_bands, looked_at
 from rawpipe.stages.enhance.enhancer import Enhancer, Given, RgbEnhancer, Run, Shown
 from rawpipe.stages.enhance.left import TRIAL, left
@@ -54,7 +54,7 @@ def mosaic_ready(enhancer: Enhancer, frame: Frame, ratio: float, seed: int, stre
     bounded = bool(getattr(enhancer, "bounded", False))
     run = partial(_blended, enhancer.prepared(Given(noise, ratio, seed)), noise, bounded, strength)
     grey = bayer.per_site(frame.neutral / frame.neutral.max()).to(unit)
-    with _kept(unit):
+    with _memory(unit):
         rest = left(run, noise, grey, getattr(enhancer, "trial", TRIAL)) if trial else noise
     return partial(_on_mosaic, run, unit / ratio, torch.full((), ratio, device=unit.device), rest.scaled(unit))
 
@@ -74,7 +74,7 @@ def _on_mosaic(run: Run, unit: Tensor, ratio: Tensor, left_over: Noise, frame: F
     scale = unit[:, None, None].to(data.dtype)
     place = (frame.origin[:2] - torch.tensor(bayer.offset(cfa, 0), device=frame.device)) // 2
     planes = in_bands(lambda one: one / scale, bayer.pack(data if fine is None else torch.where(fine, data, 0.0), cfa))
-    with _kept(planes):
+    with _memory(planes):
         planes = run(planes, place.long())
     planes = in_bands(lambda one: one * (scale * ratio), planes)
     result = bayer.unpack(planes, cfa, frame.height, frame.width)
@@ -120,15 +120,15 @@ def rgb_ready(enhancer: RgbEnhancer, frame: Frame, brightness: float, seed: int,
 
 def _on_rgb(run: Run, strength: float, frame: Frame) -> Frame:
     picture = _finite(frame)
-    with _kept(picture):
+    with _memory(picture):
         result = picture if strength == 0 else run(picture, frame.origin[:2].long())
     data = torch.where(frame.data.isfinite(), picture + strength * (result - picture), frame.data)
     return replace(frame, data=data, noise=None)
 
 
-def _kept(pixels: Tensor) -> AbstractContextManager[None]:
+def _memory(pixels: Tensor) -> AbstractContextManager[None]:
     """Where a network runs: memory is used again, where `torch.compile` doesn't look."""
-    return kept() if looked_at(pixels) else nullcontext()
+    return memory_kept() if looked_at(pixels) else nullcontext()
 
 
 def _finite(frame: Frame) -> Tensor:

@@ -52,6 +52,17 @@ def test_gradients_go_through_bands() -> None:
     torch.testing.assert_close(gradient, 2 * one)
 
 
+def test_the_compiled_guard_hides_lamps_as_the_reference_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = Noise(*(torch.full((4,), value) for value in (1e-3, 1e-4, 0.0)))
+    planes = 0.3 * torch.rand(4, 90, 80, generator=torch.Generator().manual_seed(0))
+    planes[:, 40:44, 30:34] = 30.0
+    result, top = planes.clamp(max=1) * 0.9, brightest_seen(noise.shot[:, None, None], noise.read[:, None, None])
+    found = believed(planes, result, noise, 4.0, top)
+    monkeypatch.setattr(limits, "_compiled", lambda *_: False)
+    torch.testing.assert_close(found, believed(planes, result, noise, 4.0, top), rtol=0, atol=1e-6)
+    assert not torch.allclose(found, limits.guarded(planes, result, noise, 4.0), atol=1e-3)
+
+
 @pytest.mark.usefixtures("thin")
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_the_guard_and_lamps_in_bands_are_those_at_once(

@@ -24,8 +24,9 @@ _ITERATIONS = 5
 class Muon(torch.optim.Optimizer):
     """Filters and matrices by Muon; biases and narrow layers, such as a network's last, by Adam.
 
-    A filter (outputs, inputs, height, width) is a matrix of `outputs` rows. Both take the same rate, for Muon's steps
-    are made as long as Adam's are. torch.optim.Muon takes matrices only, and from torch 2.9 on.
+    A filter (outputs, inputs, height, width) is a matrix of `outputs` rows, a transposed one of `inputs`.
+    Both take the same rate, for Muon's steps are made as long as Adam's are.
+    torch.optim.Muon takes matrices only, and came with torch 2.9.
 
     Args:
         parameters: of a network.
@@ -75,7 +76,9 @@ def _by_muon(gradient: Tensor, step: int, mean: Tensor) -> Tensor:
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The matrix with its singular values about 1, from 0.7 to 1.2, found without a decomposition, in bfloat16.
+    """The matrix with its singular values about 1, found without a decomposition, in bfloat16.
+
+    Those above a hundredth of the greatest come to 0.7 to 1.2, smaller ones stay smaller.
 
     Args:
         matrix: (m, n).

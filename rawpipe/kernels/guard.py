@@ -1,9 +1,9 @@
-"""Changes of planes held to what noise explains, as Numba compiles it: tile by tile in the second-level cache.
+"""The guard, as Numba compiles it: changes held to what noise explains, tile by tile in the second-level cache.
 
 The order of all sums is that of the reference, `rawpipe.stages.enhance.limits`: neighbours two by two, and so on, so
 that a result doesn't depend on the tile that it is computed in.
 
-All compiled code that calls other compiled code stands in this file: Numba's cache looks at one file's date.
+All compiled code that `guard_band` calls stands in this file: Numba's cache looks at one file's date.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from rawpipe.kernels.lines import entry, exact
 
-_ROWS, _COLUMNS = 128, 256  # of a tile: with what lies around it, two buffers are 450 kB
+_ROWS, _COLUMNS = 128, 256  # of a tile: with what lies around it, four buffers are 1 MB
 _f = np.float32
 _ZERO = _f(0)
 
@@ -106,14 +106,15 @@ def _shares(start, radius, length, shares):
 
 
 @exact
-def _mean_held(plane, result, work, edge, place, size, radius, noise, sigmas):
+def _mean_held(plane, result, work, extent, edge, place, size, radius, noise, sigmas):
     """One of the two means.
 
     Args:
         plane: the input, 0 outside the picture.
         result: changed in place, but for its outer edge + radius lines and columns.
         work: buffers of the same size for changes and light, and five lines.
-        edge: outer lines and columns that aren't looked at any more.
+        extent: lines and columns of the buffers that are used.
+        edge: outer ones of these that aren't looked at any more.
         place: row and column in the picture of the first pixel that is.
         size: height and width of the picture.
         radius: of the mean.
@@ -121,7 +122,7 @@ def _mean_held(plane, result, work, edge, place, size, radius, noise, sigmas):
         sigmas: limit.
     """
     change, light, first, second, mean, variance, shares = work
-    height, width = plane.shape[0] - 2 * edge, plane.shape[1] - 2 * edge
+    height, width = extent[0] - 2 * edge, extent[1] - 2 * edge
     count, columns = height - 2 * radius, width - 2 * radius
     begin, end = edge, edge + width
     for i in range(height):
@@ -151,11 +152,11 @@ def _copy(source, target):
 
 
 @exact
-def _fetch(source, stride, place, size, target):
+def _fetch(source, stride, place, size, extent, target):
     """A part of the picture, 0 outside it."""
-    start, stop = max(-place[1], 0), min(size[1] - place[1], target.shape[1])
-    for i in range(target.shape[0]):
-        y, line = place[0] + i, target[i]
+    start, stop = max(-place[1], 0), min(size[1] - place[1], extent[1])
+    for i in range(extent[0]):
+        y, line = place[0] + i, target[i, : extent[1]]
         for j in range(len(line)):
             line[j] = _ZERO
         if 0 <= y < size[0]:
@@ -163,7 +164,7 @@ def _fetch(source, stride, place, size, target):
 
 
 @entry
-def limited_band(planes, results, strides, size, band, radii, noise, sigmas, out):
+def guard_band(planes, results, strides, size, band, radii, noise, sigmas, out):
     """Hold the rows `band` of a plane to the limits.
 
     Args:
@@ -184,14 +185,14 @@ def limited_band(planes, results, strides, size, band, radii, noise, sigmas, out
     work = change, light, lines[0], lines[1], lines[2], lines[3], lines[4]
     for top in range(band[0], band[1], _ROWS):
         for left in range(0, size[1], _COLUMNS):
-            y, x = top - halo, left - halo
-            _fetch(planes, strides[0], (y, x), size, plane)
-            _fetch(results, strides[1], (y, x), size, result)
-            _mean_held(plane, result, work, 0, (y, x), size, radii[0], noise, sigmas[0])
-            inner = radii[0]
-            _mean_held(plane, result, work, inner, (y + inner, x + inner), size, radii[1], noise, sigmas[1])
-            width = min(_COLUMNS, size[1] - left)
-            for i in range(min(_ROWS, band[1] - top)):
+            rows, columns = min(_ROWS, band[1] - top), min(_COLUMNS, size[1] - left)
+            extent = rows + 2 * halo, columns + 2 * halo
+            y, x, inner = top - halo, left - halo, radii[0]
+            _fetch(planes, strides[0], (y, x), size, extent, plane)
+            _fetch(results, strides[1], (y, x), size, extent, result)
+            _mean_held(plane, result, work, extent, 0, (y, x), size, radii[0], noise, sigmas[0])
+            _mean_held(plane, result, work, extent, inner, (y + inner, x + inner), size, radii[1], noise, sigmas[1])
+            for i in range(rows):
                 at = (top + i) * size[1] + left
                 known, held = plane[halo + i, halo:], result[halo + i, halo:]
-                _hold_pixels(known, held, out[at : at + width], noise, sigmas[2])
+                _hold_pixels(known, held, out[at : at + columns], noise, sigmas[2])
