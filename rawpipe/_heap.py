@@ -1,4 +1,4 @@
-"""Memory that stays with the process while networks run.
+"""Memory that stays with the process while networks, and stages on large windows, run.
 
 glibc asks the system for every large tensor anew, and the system fills its pages with zeros when they are first
 touched: half of the time of a network's pass over a large picture. Inside `memory_kept` what is freed is used again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -13,10 +14,13 @@ from rawpipe import _registry, kernels
 from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
 from rawpipe._frame import Frame, Space, Step
 from rawpipe._fuse import Call, Join, Runner, fused
+from rawpipe._heap import memory_kept
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
 from rawpipe._tiles import Tiling, run_tiled, tiles, working_bytes
 
 _PROBE = (24, 256)  # least and most rows and columns of a corner that shows what metadata stages give
+
+_LARGE = 2**23  # pixels: 32 MB in float32
 
 Progress = Callable[[float, str], None]
 
@@ -208,13 +212,14 @@ class Run:
 
         def run(window: Frame) -> Frame:
             self._check()
-            if fuse:
-                return fused(stages, calls, window)
-            if self.runner is not None:
-                return _checked(self.runner(stages, window), _space_behind(stages, window.space))
-            for call in calls:
-                window = call(window)
-            return window
+            with memory_kept() if _is_large(window) else nullcontext():
+                if fuse:
+                    return fused(stages, calls, window)
+                if self.runner is not None:
+                    return _checked(self.runner(stages, window), _space_behind(stages, window.space))
+                for call in calls:
+                    window = call(window)
+                return window
 
         def timed() -> list[tuple[Stage, float | None]]:
             each = not fuse and self.runner is None
@@ -250,6 +255,11 @@ class Run:
     def _report(self, done: float, index: int) -> None:
         if self.progress is not None:
             self.progress(done / len(self.stages), self.names[index])
+
+
+def _is_large(window: Frame) -> bool:
+    """Whether a plane of it is more than allocators keep themselves."""
+    return window.device.type == "cpu" and window.height * window.width >= _LARGE
 
 
 def _space_behind(stages: Sequence[Stage], space: Space) -> Space:
