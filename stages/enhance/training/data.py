@@ -102,15 +102,19 @@ def _lol(data: Data) -> Opened:
 
 def _pictures(data: Data) -> tuple[Photographs, Photographs] | None:
     """Photographs to learn from and to validate on; of what comes with us is only held out where nothing else is."""
+    if not (data.photographs or data.scikit_image or data.dead_leaves):
+        return None
     folders = [picture for folder in data.photographs for picture in read_folder(folder, data.least)]
     added = scikit_image_photographs() if data.scikit_image else []
     added += dead_leaves(data.dead_leaves, _TEXTURE)
-    if not (folders or added):
-        return None
+    added = [picture for picture in added if min(picture.shape[1:]) >= data.least]
     held, rest = (folders, added) if folders else (added, [])
     learned = [picture for i, picture in enumerate(held) if i % data.hold_out] + rest
     if not learned:
-        raise FormatError(f"got {len(held)} picture to learn from and to validate on; expected at least two")
+        raise FormatError(
+            f"got {len(held)} picture of at least {data.least}x{data.least} to learn from and to validate on; expected "
+            "at least two"
+        )
     return Photographs(learned, data.brightness), Photographs(held[:: data.hold_out], data.brightness)
 
 

@@ -102,6 +102,16 @@ def test_several_kinds_come_in_equal_shares_that_follow_from_the_index(pictures:
     assert same(mixed[7], mixed[7])
 
 
+def test_what_comes_with_us_is_passed_over_too_where_it_is_smaller_than_a_patch() -> None:
+    pytest.importorskip("skimage")
+    batches = open_data(Data(scikit_image=True, dead_leaves=1, least=512, side=256, hold_out=9)).batches
+    assert isinstance(batches, Synthetic) and isinstance(batches.source, Photographs)
+    assert sorted(min(one.shape[1:]) for one in batches.source.pictures)[0] == 512
+    assert batches[3].clean.shape[-1] == 256
+    with pytest.raises(FormatError, match="got 0 picture of at least 513x513 to learn"):
+        open_data(Data(dead_leaves=2, least=513))
+
+
 def test_a_folder_that_is_missing_or_too_small_is_named(pictures: Path, datasets: Any, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"nowhere to learn from, which is no folder; name one in \[data\]"):
         open_data(Data((tmp_path / "nowhere",)))
