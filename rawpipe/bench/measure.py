@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from rawpipe._heap import given_back
+
 CPU = torch.device("cpu")
 _ENOUGH_S = 20.0  # of one line, the first turn included
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -30,6 +32,8 @@ class Line:
         peak: name of the matrix product whose rate theirs is compared with.
         outside: whether it runs in another process, whose memory and CPU time aren't seen.
         frames: how many `work` makes of the size; times are those of one.
+        warm: whether it finds the memory that the line before has freed, as the next frame does; for the others all
+            goes back to the system first.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Line:
     peak: str | None = None
     outside: bool = False
     frames: int = 1
+    warm: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ def measured(
             if sum(wall for wall, _ in taken) > _ENOUGH_S:
                 continue
             progress(line.name)
+            if not line.warm:
+                given_back()
             before = None if turn else _reset(device)
             start, cpu = time.perf_counter(), time.process_time()
             line.work()

@@ -89,9 +89,8 @@ def _bare(
     said, operations = f"{name}, bare network, {_name(dtype)}", flops * height * width
     yield Line(said, run, megapixels, flops=operations, peak=PEAKS[dtype])
     if device.type == "cpu":
-        yield Line(
-            f"{said}, memory kept", lambda: run(memory_kept), megapixels, said, flops=operations, peak=PEAKS[dtype]
-        )
+        kept = f"{said}, memory kept"
+        yield Line(kept, lambda: run(memory_kept), megapixels, said, operations, PEAKS[dtype], warm=True)
 
 
 def _counted(network: Callable[[Tensor], Tensor], inputs: int, device: torch.device) -> float:
@@ -104,7 +103,7 @@ def _counted(network: Callable[[Tensor], Tensor], inputs: int, device: torch.dev
 def _stage(
     name: str, model: Enhancer, flops: float, megapixels: float, dtype: torch.dtype, device: torch.device
 ) -> Line:
-    """Enhance in a pipeline of its own: inputs, tiles, guard, and the trial of the noise that is left.
+    """Enhance in a pipeline of its own, frame after frame: inputs, tiles, guard, the trial of the noise that is left.
 
     Operations are those of one bare pass: what halos and all else cost shows in the rate.
     """
@@ -119,4 +118,4 @@ def _stage(
 
     said = _name(dtype)
     bare, operations = f"{name}, bare network, {said}", flops * height * width / 4
-    return Line(f"{name}, stage, {said}", run, megapixels, bare, flops=operations, peak=PEAKS[dtype])
+    return Line(f"{name}, stage, {said}", run, megapixels, bare, operations, PEAKS[dtype], warm=True)
