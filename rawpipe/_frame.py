@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -16,6 +17,8 @@ from rawpipe._shot import Box, Shot
 from rawpipe._space import Color as Color
 from rawpipe._space import Space as Space
 from rawpipe._space import Step as Step
+
+_LARGE = 2**20  # bytes: what is smaller isn't worth locking pages
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,13 +222,13 @@ class Frame:
         return replace(self, **moved, noise=None if self.noise is None else self.noise.map(fn))
 
     def to(self, device: torch.device | str) -> Frame:
-        """This frame on another device.
+        """This frame on another device; to a GPU through page-locked memory, so that the CPU goes on meanwhile.
 
         Raises:
             FrameError: it is no device, or can't be used.
         """
         try:
-            return self.map(lambda tensor: tensor.to(torch.device(device)))
+            return self.map(partial(_moved, device=torch.device(device)))
         except (TypeError, RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise FrameError(f'got device {device!r}: {reason}; expected one of this machine, such as "cpu"') from error
@@ -303,3 +306,10 @@ class Frame:
         if self.cfa is not None:
             return bayer.spread(values, self.cfa, self.height, self.width)
         return values[:, None, None]
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    locked = device.type == "cuda" and tensor.device.type == "cpu" and tensor.nbytes >= _LARGE
+    if locked and torch.cuda.is_available() and not tensor.requires_grad:
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

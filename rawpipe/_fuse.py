@@ -12,12 +12,14 @@ from inspect import signature
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rawpipe import kernels
 from rawpipe._frame import Frame
 from rawpipe._stage import Stage
 
 _CORNER = 12  # rows and columns: enough for stages to show what they make of the rest of a frame
+_GRAPHS = ("reduce-overhead", "max-autotune")
 _RECOMPILE_LIMIT = 64  # four phases x a few groups of stages x the picture sizes that a process meets
 
 Call = Callable[[Frame], Frame]
@@ -33,11 +35,17 @@ def apply(stages: tuple[Stage, ...], frame: Frame) -> Frame:
 
 
 def torch_compiled(**options: Any) -> Runner:
-    """`apply`, compiled in a recompile scope of its own; `options` go to `torch.compile`."""
+    """`apply`, compiled in a recompile scope of its own; `options` go to `torch.compile`.
+
+    Modes that record CUDA graphs write each result over the one before: it is copied.
+    """
     ours = {"fullgraph": True, "dynamic": False, "isolate_recompiles": True, "recompile_limit": _RECOMPILE_LIMIT}
     known = signature(torch.compile).parameters  # the last two came with torch 2.13
     compiled: Runner = torch.compile(apply, **{name: value for name, value in ours.items() if name in known} | options)
-    return compiled
+    if options.get("mode") not in _GRAPHS:
+        return compiled
+
+    return lambda stages, frame: compiled(stages, frame).map(Tensor.clone)
 
 
 class Late:

@@ -96,3 +96,19 @@ def test_a_process_may_meet_more_sizes_and_pipelines_than_dynamos_default_of_eig
             frame = synthetic_frame(Space.MOSAIC, size, 20)
             torch.testing.assert_close(compiled(frame).data, frame.data * 2**ev)
     assert counter.frame_count == 10
+
+
+@pytest.mark.parametrize(("mode", "copies"), [("default", False), ("reduce-overhead", True)])
+def test_results_of_graphs_are_copied_since_the_next_one_is_written_over_them(
+    mode: str, copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = torch.zeros(4, 4)
+
+    def written_over(function: object, **options: object) -> object:
+        assert options["mode"] == mode
+        return lambda stages, frame: replace(frame, data=same.add_(1))
+
+    monkeypatch.setattr(torch, "compile", written_over)
+    compiled = Pipeline([Exposure(1.0)]).compile(mode=mode)
+    first, second = (compiled(synthetic_frame(Space.MOSAIC, 4, 4)).data for _ in range(2))
+    assert float(second[0, 0]) == 2 and float(first[0, 0]) == (1 if copies else 2)

@@ -127,6 +127,20 @@ def test_what_is_no_device_of_this_machine_is_refused(device: object) -> None:
         synthetic_frame().to(device)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("side", "locked"), [(2, False), (512, True)])
+def test_a_gpu_gets_large_pixels_through_locked_pages(side: int, locked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: calls.append("locked") or tensor)
+    monkeypatch.setattr(Tensor, "to", lambda tensor, device, **options: calls.append((device, options)) or tensor)
+    frame = synthetic_frame(Space.MOSAIC, side, side)
+    calls.clear()
+    frame.to("cuda:0")
+    gpu = torch.device("cuda:0")
+    assert calls[: 1 + locked] == (["locked", (gpu, {"non_blocking": True})] if locked else [(gpu, {})])
+    assert calls[1 + locked :] and all(call == (gpu, {}) for call in calls[1 + locked :])
+
+
 @pytest.mark.parametrize("dtype", [torch.uint16, torch.int32, "float16"])
 def test_as_type_takes_floating_types_only(dtype: object) -> None:
     with pytest.raises(FrameError, match="expected a floating type"):
