@@ -121,3 +121,26 @@ def fused(stages: Sequence[Stage], calls: Sequence[Call], frame: Frame) -> Frame
         done = max(1, join.count)
         stages, calls = stages[done:], calls[done:]
     return frame
+
+
+def at_once(stages: Sequence[Stage], calls: Sequence[Call], join: Join) -> list[Call] | None:
+    """Steps that each go through all rows of a frame by themselves; None where a stage doesn't.
+
+    Args:
+        stages: of a group.
+        calls: to run each by itself.
+        join: as many of the first ones as are joined already.
+    """
+    steps: list[Call] = []
+    while stages:
+        join = join.on(stages, calls)
+        if join.count:
+            steps.append(join.run)
+            corner, done = join.after, join.count
+        elif isinstance(stages[0], kernels.Banded) and stages[0].banded(join.after):
+            steps.append(calls[0])
+            corner, done = calls[0](join.after), 1
+        else:
+            return None
+        stages, calls, join = stages[done:], calls[done:], Join.none(corner)
+    return steps

@@ -13,7 +13,7 @@ import torch
 from rawpipe import _registry, kernels
 from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
 from rawpipe._frame import Frame, Space, Step
-from rawpipe._fuse import Call, Join, Runner, fused
+from rawpipe._fuse import Call, Join, Runner, at_once, fused
 from rawpipe._heap import memory_kept
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
 from rawpipe._tiles import Tiling, run_tiled, tiles, working_bytes
@@ -170,11 +170,12 @@ class Run:
         joined = self._seen.join if self._seen is not None else Join.none(frame, self.fuse)
         group = self._group(frame)
         given = replace(frame, history=())
-        join = joined.on(group.stages, group.calls) if group.fuse and self.max_memory is None else None
-        whole = join.run if join is not None and join.count == len(group.stages) else self._at_once(group, given)
-        if whole is not None:  # it goes through the picture by rows itself
-            self._check()
-            after = whole(given)
+        steps = self._at_once(group, given, joined)
+        if steps is not None:
+            after = given
+            for step in steps:
+                self._check()
+                after = step(after)
             self._report(group.last + 1, group.last)
         else:
             held = self._held(frame, group.stages, group.last)
@@ -182,13 +183,16 @@ class Run:
             after = run_tiled(group.run, given, tiling, group.report)
         return _recorded(replace(after, history=frame.history), group.timed())
 
-    def _at_once(self, group: _Group, frame: Frame) -> Call | None:
-        """The only stage of a group if it is a compiled demosaicing: strips would only be copied once more."""
-        if len(group.stages) > 1 or self.runner is not None or self.max_memory is not None:
+    def _at_once(self, group: _Group, frame: Frame, join: Join) -> list[Call] | None:
+        """Steps that take the whole frame, if there are such: strips would only be copied once more."""
+        if self.max_memory is not None:
             return None
+        if group.fuse:
+            return at_once(group.stages, group.calls, join)
         stage = group.stages[0]
-        ops = stage.lowered(frame) if kernels.usable(frame.data) and isinstance(stage, kernels.Lowered) else None
-        return group.calls[0] if ops and all(isinstance(op, kernels.Demosaic) for op in ops) else None
+        if len(group.stages) > 1 or self.runner is not None or not isinstance(stage, kernels.Banded):
+            return None
+        return [group.calls[0]] if stage.banded(frame) else None
 
     def _stripped(self, frame: Frame, rows: int) -> Iterator[Frame]:
         """What the stages that wait give, strip by strip."""

@@ -13,7 +13,16 @@ from torch import Tensor
 from rawpipe._frame import Frame, Space
 from rawpipe._pipeline import Pipeline
 from rawpipe.bench.measure import CPU, Line
-from rawpipe.stages import BlackLevel, ClipHighlights, ColorTransform, Demosaic, Quantize, ToneCurve, WhiteBalance
+from rawpipe.stages import (
+    BlackLevel,
+    ClipHighlights,
+    ColorTransform,
+    DefectPixels,
+    Demosaic,
+    Quantize,
+    ToneCurve,
+    WhiteBalance,
+)
 
 FLOATS, COUNTS, CODES = "copy float32 to float32", "copy uint16 to float32", "copy uint16 to uint16"
 METHODS = ("bilinear", "malvar2004", "menon2007")
@@ -79,6 +88,8 @@ def developing(megapixels: float, device: torch.device = CPU) -> Iterator[Line]:
         codes = Pipeline([*pipeline, Quantize()]).compile()
         yield Line(CODES, _copied(counts, torch.uint16), megapixels)
         yield Line("rawpipe counts to sRGB, uint16, compiled", _run(codes, frame), megapixels, CODES)
+        mended = Pipeline([DefectPixels(), *codes]).compile()
+        yield Line("the same with DefectPixels ahead", _run(mended, frame), megapixels, CODES)
 
 
 def _copied(source: Tensor, dtype: torch.dtype) -> Callable[[], object]:

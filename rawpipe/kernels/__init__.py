@@ -6,11 +6,12 @@ kernels for other devices. See `rawpipe info --backends`.
 """
 
 from rawpipe.kernels.dispatch import METHODS, backends, demosaic, usable
-from rawpipe.kernels.ops import Affine, Clip, Demosaic, Encode, Lowered, Matrix, Op, Quantize, Table
+from rawpipe.kernels.ops import Affine, Banded, Clip, Demosaic, Encode, Lowered, Matrix, Op, Quantize, Table
 
 __all__ = [
     "METHODS",
     "Affine",
+    "Banded",
     "Clip",
     "Demosaic",
     "Encode",

@@ -12,6 +12,7 @@ from torch import Tensor
 from rawpipe import bayer
 from rawpipe._errors import StageError
 from rawpipe.kernels import buffers, curves, lines
+from rawpipe.kernels.defects import cleaned_band
 from rawpipe.kernels.guard import guard_band
 from rawpipe.kernels.ops import Affine, Clip, Demosaic, Encode, Matrix, Op, Quantize, Table
 from rawpipe.kernels.threads import over_rows
@@ -60,6 +61,30 @@ def guarded(planes: Tensor, result: Tensor, noise: Tensor, radii: tuple[int, int
 
         over_rows(band, height, width, _GUARD_ROWS)
     return out
+
+
+def without_defects(data: Tensor, cfa: str, noise: Tensor, known: bool, shares: Sequence[float]) -> Tensor | None:
+    """Pixels that stand out alone replaced: see `defects.cleaned_band`; None where pixels aren't finite.
+
+    Args:
+        data: mosaic (..., H, W) of float32 or uint16.
+        cfa: its phase.
+        noise: of each site variances per signal, without light, of rows; black, and a code's step (5, 4).
+        known: whether the noise is.
+        shares: see `defects._replaced`.
+    """
+    out = buffers.empty(tuple(data.shape), torch.float32)
+    height, width = data.shape[-2:]
+    numbers, limits = _array(noise.T)[np.array(bayer.sites_at(cfa))], np.array(shares, np.float32)
+    bad = 0
+    for one, target in zip(_pictures(data, 2), _pictures(out, 2), strict=True):
+        (pixels, (stride,)), into = _flat(one), target.view(-1).numpy()
+
+        def band(rows: tuple[int, int]) -> int:
+            return int(cleaned_band(pixels, stride, (height, width), rows, known, numbers, limits, into))  # noqa: B023
+
+        bad += over_rows(band, height, width)
+    return None if bad else out
 
 
 def _pictures(data: Tensor, dims: int) -> list[Tensor]:

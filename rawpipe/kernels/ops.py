@@ -74,3 +74,11 @@ class Lowered(Protocol):
 
     def lowered(self, frame: Frame, /) -> Sequence[Op] | None:
         """The ops for a frame like this one in all but its pixels, of which it has only a few."""
+
+
+@runtime_checkable
+class Banded(Protocol):
+    """A local stage that goes through a frame's rows by itself, on all threads: cut into strips it would be slower."""
+
+    def banded(self, frame: Frame, /) -> bool:
+        """Whether it does so with a frame like this one in all but its pixels, of which it has only a few."""

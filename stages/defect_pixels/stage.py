@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawpipe import CameraProfile, Frame, ProfileError, Space, StageError, bayer
+from rawpipe import CameraProfile, Frame, Noise, ProfileError, Space, StageError, bayer, kernels
 from rawpipe._from_profile import NONE, Lacking, checked, same_as_before, use
 from rawpipe._on_sensor import check_same_sensor, digest
 from rawpipe.stages.defect_pixels import defect_map
@@ -105,8 +105,27 @@ class DefectPixels:
             y, x = places.unbind(1)
             data = repaired(bayer.as_float(data), y, x)
         if self.detect:
-            data = self._cleaned(bayer.as_float(data), frame)
+            cleaned = self._compiled(data, frame) if self.banded(replace(frame, data=data)) else None
+            data = self._cleaned(bayer.as_float(data), frame) if cleaned is None else cleaned
         return replace(frame, data=data)
+
+    def banded(self, frame: Frame, /) -> bool:
+        """Whether the kernels take the frame's pixels, with levels and noise that are the same for a whole stack."""
+        noise = [] if frame.noise is None else [frame.noise.shot, frame.noise.read, frame.noise.row]
+        levels = [frame.black, frame.white, *noise]
+        plain = all(one.shape == (len(bayer.SITES),) and not one.requires_grad for one in levels)
+        return self.detect and plain and kernels.usable(frame.data)
+
+    def _compiled(self, data: Tensor, frame: Frame) -> Tensor | None:
+        """`_cleaned` by the kernels, the same bits; None where pixels aren't finite."""
+        from rawpipe.kernels.compiled import without_defects
+
+        code = _code(frame)
+        none = torch.zeros_like(code)
+        noise = frame.noise or Noise(none, none, none)
+        numbers = torch.stack([noise.shot, noise.read**2, noise.row**2, frame.black, code])
+        shares = (float(self.threshold), _SPREAD, _TEXTURE, *_SHARED)
+        return without_defects(data, str(frame.cfa), numbers, frame.noise is not None, shares)
 
     def _cleaned(self, data: Tensor, frame: Frame) -> Tensor:
         """Pixels that stand out alone, replaced."""
@@ -149,4 +168,10 @@ def _sigma(frame: Frame, signal: Tensor, spread: Tensor) -> Tensor:
     if frame.noise is not None:
         noise = frame.noise.map(lay).variance(signal - lay(frame.black)).sqrt()
         spread = torch.maximum(noise, _TEXTURE * spread)
-    return torch.maximum(spread, lay((frame.white - frame.black) / 2**frame.shot.bits))
+    return torch.maximum(spread, lay(_code(frame)))
+
+
+def _code(frame: Frame) -> Tensor:
+    """A step of the codes, in the unit of the frame, per site."""
+    code: Tensor = (frame.white - frame.black) / 2**frame.shot.bits
+    return code

@@ -85,6 +85,10 @@ class Demosaic:
         known = self.backend == "torch" and self.method in kernels.METHODS
         return (kernels.Demosaic(self.method),) if known else None
 
+    def banded(self, frame: Frame, /) -> bool:
+        """Whether the kernels take the frame's pixels."""
+        return self.lowered(frame) is not None and kernels.usable(frame.data)
+
     def __call__(self, frame: Frame, /) -> Frame:
         """Run."""
         cfa, data = str(frame.cfa), frame.data

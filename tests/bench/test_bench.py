@@ -34,6 +34,7 @@ def test_a_quick_run_has_every_line_beside_a_copy_of_its_bytes(capsys: pytest.Ca
     for name in ("rawpipe counts to sRGB", "rawpipe counts to sRGB, compiled"):
         assert found[name][4].endswith("x copy uint16 to float32")
     assert found["rawpipe counts to sRGB, uint16, compiled"][4].endswith("x copy uint16 to uint16")
+    assert found["the same with DefectPixels ahead"][4].endswith("x copy uint16 to uint16")
     for name in ("bilinear, stage alone", "menon2007, torch in strips"):
         assert found[name][4].endswith("x copy float32 to float32")
     assert found["rawpy.postprocess (AHD) + tifffile"][4].endswith("x copy of all files")
