@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from rawpipe import Quantity
 from rawpipe.calibration.mosaics import Doubles
@@ -131,7 +131,7 @@ def _regression(ln_gain: Doubles, ln_sigma: Doubles) -> dict[str, Any]:
     slope, bias = np.polyfit(ln_gain, ln_sigma, 1)
     rest = ln_sigma - slope * ln_gain - bias
     scatter = math.sqrt(float((rest**2).sum()) / max(n - 2, 1))
-    spread, reach = float(((ln_gain - ln_gain.mean()) ** 2).sum()), float(t.ppf(0.975, max(n - 2, 1))) * scatter
+    spread, reach = float(((ln_gain - ln_gain.mean()) ** 2).sum()), float(stdtrit(max(n - 2, 1), 0.975)) * scatter
     of_slope, of_bias = reach / math.sqrt(spread), reach * math.sqrt(1 / n + float(ln_gain.mean()) ** 2 / spread)
     return {
         "slope": float(slope),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, t
+from scipy.special import chdtri, stdtrit
 
 from rawpipe import Quantity
 from rawpipe.calibration import tukey
@@ -165,7 +165,7 @@ def _black(variance: Variance, pixels: int, at_zero: Doubles) -> Quantity:
     n, black = len(frames), tuple(frames.mean(axis=0).tolist())
     if n == 1:
         return Quantity(black, None, pixels, False, "one dark frame: drift from frame to frame can't be seen")
-    error = frames.std(axis=0, ddof=1) / math.sqrt(n) * float(t.ppf(0.975, n - 1))
+    error = frames.std(axis=0, ddof=1) / math.sqrt(n) * float(stdtrit(n - 1, 0.975))
     ci95 = tuple((value - e, value + e) for value, e in zip(black, error.tolist(), strict=True))
     why = "clipped at zero: the mean lies above the true black" if at_zero.max() > _CLIPPED else None
     return Quantity(black, ci95, pixels * n, why is None, why)
@@ -177,7 +177,7 @@ def _sigma(offsets: Doubles, pixels: float, kind: str) -> Quantity:
     own = offsets - offsets.mean(axis=1, keepdims=True)
     degrees = (n - 1) * (count - 1)
     total = float((own**2).sum() / degrees)
-    low, high = (math.sqrt(max(degrees * total / chi2.ppf(p, degrees) - pixels, 0.0)) for p in (0.975, 0.025))
+    low, high = (math.sqrt(max(degrees * total / chdtri(degrees, p) - pixels, 0.0)) for p in (0.025, 0.975))
     high = max(high, math.sqrt(1.96 * pixels * math.sqrt(2 / degrees)))  # chance alone hides as much
     sigma = math.sqrt(max(total - pixels, 0.0))
     why: str | None
@@ -192,7 +192,7 @@ def _bound(profile: Doubles, pixels: float, kind: str) -> Quantity:
     """One frame alone: noise of rows or columns and their fixed pattern together."""
     degrees = len(profile) - 1
     total = float(profile.var(ddof=1))
-    high = math.sqrt(max(degrees * total / chi2.ppf(0.025, degrees) - pixels, 0.0))
+    high = math.sqrt(max(degrees * total / chdtri(degrees, 0.975) - pixels, 0.0))
     why = f"upper bound: one dark frame can't tell {kind} noise from the fixed pattern of {kind}s; add a second"
     return Quantity(math.sqrt(max(total - pixels, 0.0)), (0.0, high), degrees, False, why)
 

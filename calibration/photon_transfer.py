@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from rawpipe import Quantity, bayer
 from rawpipe.calibration.levels import Blocks
@@ -191,7 +191,7 @@ def _held_out(points: Sequence[Level]) -> Quantity:
     z = np.where(seen, np.abs(ratios - 1) / errors, -1.0)
     worst = z.argmax(axis=0)
     value, error = ratios[worst, range(4)], errors[worst, range(4)]
-    reach = norm.ppf(1 - _CHANCE / 2 / seen.sum()) * error
+    reach = ndtri(1 - _CHANCE / 2 / seen.sum()) * error
     off = (np.abs(value - 1) > reach) & (np.abs(value - 1) > _PRECISE)  # less than a percent is no reason to doubt
     why = None
     if off.any():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from rawpipe import bayer
 from rawpipe._errors import FrameError
@@ -175,7 +175,7 @@ def _row_bound(rows: Doubles, pixels: float) -> Quantity:
     """Scatter of rows that their pixels don't explain: noise and fixed pattern together, in one frame."""
     degrees = len(rows) - 1
     total = float(rows.var(ddof=1))
-    high = math.sqrt(max(degrees * total / float(chi2.ppf(0.025, degrees)) - pixels, 0.0))
+    high = math.sqrt(max(degrees * total / float(chdtri(degrees, 0.975)) - pixels, 0.0))
     why = "upper bound: one frame can't tell row noise from the fixed pattern of rows; add dark frames"
     return Quantity(math.sqrt(max(total - pixels, 0.0)), (0.0, high), degrees + 1, False, why)
 

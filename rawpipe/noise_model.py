@@ -87,7 +87,8 @@ class NoiseModel:
         # A per-sensor number stands where a per-site tensor has its sites.
         wide = {name: v[..., None] if name in _PER_SENSOR and v.ndim else v for name, v in cast.items()}
         try:
-            shape = torch.broadcast_shapes((4,), *(v.shape for v in wide.values()))  # type: ignore[no-untyped-call]
+            four = torch.empty(4, device=device)
+            shape = torch.broadcast_tensors(four, *wide.values())[0].shape  # type: ignore[no-untyped-call]
         except RuntimeError:
             shape = torch.Size()
         if shape[-1:] != (4,):

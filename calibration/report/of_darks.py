@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from rawpipe.calibration import tukey
 from rawpipe.calibration.darks import Darks
@@ -127,7 +127,7 @@ def _quantiles(fit: tukey.Tukey, histogram: tukey.Histogram) -> tuple[Doubles, D
     below = np.mean([tukey.cdf((grid + shift) / fit.scale_dn, fit.tukey_lambda) for shift in shifts], axis=0)
     if normal > 0.02 * fit.sigma_dn:
         below = gaussian_filter1d(below, normal / (grid[1] - grid[0]), mode="nearest")
-    gauss = np.mean([norm.cdf((grid + shift) / math.hypot(fit.sigma_dn, normal)) for shift in shifts], axis=0)
+    gauss = np.mean([ndtr((grid + shift) / math.hypot(fit.sigma_dn, normal)) for shift in shifts], axis=0)
     rising = np.concatenate([[True], np.diff(below) > 0])
 
     def inverse(p: Doubles) -> Doubles:

@@ -54,6 +54,6 @@ def from_picture(frame: Frame) -> NoiseModel:
     Raises:
         StageError: the picture doesn't show its noise.
     """
-    from rawpipe._blind import blind_noise  # statistics of SciPy: half a second that only this needs
+    from rawpipe._blind import blind_noise  # SciPy: a tenth of a second that only this needs
 
     return blind_noise(frame)
