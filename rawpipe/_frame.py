@@ -309,7 +309,8 @@ class Frame:
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    locked = device.type == "cuda" and tensor.device.type == "cpu" and tensor.nbytes >= _LARGE
-    if locked and torch.cuda.is_available() and not tensor.requires_grad:
-        return tensor.pin_memory().to(device, non_blocking=True)
+    """On another device. Pages that the caller locked himself are waited for: he may fill them anew."""
+    large = device.type == "cuda" and tensor.device.type == "cpu" and tensor.nbytes >= _LARGE
+    if large and torch.cuda.is_available() and not tensor.requires_grad and not tensor.is_pinned():
+        return tensor.contiguous().pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -42,7 +42,7 @@ def torch_compiled(**options: Any) -> Runner:
     ours = {"fullgraph": True, "dynamic": False, "isolate_recompiles": True, "recompile_limit": _RECOMPILE_LIMIT}
     known = signature(torch.compile).parameters  # the last two came with torch 2.13
     compiled: Runner = torch.compile(apply, **{name: value for name, value in ours.items() if name in known} | options)
-    if options.get("mode") not in _GRAPHS:
+    if options.get("mode") not in _GRAPHS and not (options.get("options") or {}).get("triton.cudagraphs"):
         return compiled
 
     return lambda stages, frame: compiled(stages, frame).map(Tensor.clone)
@@ -123,14 +123,20 @@ def fused(stages: Sequence[Stage], calls: Sequence[Call], frame: Frame) -> Frame
     return frame
 
 
-def at_once(stages: Sequence[Stage], calls: Sequence[Call], join: Join) -> list[Call] | None:
+def at_once(stages: Sequence[Stage], calls: Sequence[Call], frame: Frame, join: Join) -> list[Call] | None:
     """Steps that each go through all rows of a frame by themselves; None where a stage doesn't.
 
     Args:
         stages: of a group.
         calls: to run each by itself.
+        frame: that they are for.
         join: as many of the first ones as are joined already.
     """
+    if not all(isinstance(stage, kernels.Lowered | kernels.Banded) for stage in stages):
+        return None
+    size = max(_CORNER, 2 * sum(stage.halo or 0 for stage in stages) + 8)
+    if min(join.after.height, join.after.width) < min(size, frame.height, frame.width):
+        join = Join.none(frame, size=size)
     steps: list[Call] = []
     while stages:
         join = join.on(stages, calls)
@@ -139,8 +145,8 @@ def at_once(stages: Sequence[Stage], calls: Sequence[Call], join: Join) -> list[
             corner, done = join.after, join.count
         elif isinstance(stages[0], kernels.Banded) and stages[0].banded(join.after):
             steps.append(calls[0])
-            corner, done = calls[0](join.after), 1
+            corner, done = calls[0](join.after) if len(stages) > 1 else join.after, 1
         else:
             return None
-        stages, calls, join = stages[done:], calls[done:], Join.none(corner)
+        stages, calls, join = stages[done:], calls[done:], Join.none(corner, size=size)
     return steps

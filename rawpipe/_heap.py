@@ -25,6 +25,7 @@ _SET_BY_USERS = ("MALLOC_", "GLIBC_TUNABLES")
 _lock = threading.Lock()
 _inside = 0
 _left = 0.0  # when the last one went out
+_kept = False  # whether the library is told to keep
 _waiting = False  # whether a thread is there to give the memory back
 
 
@@ -33,44 +34,64 @@ def memory_kept() -> Iterator[None]:
     """Whatever is freed inside stays with the process, and goes back when nobody has been inside for three seconds.
 
     In threads beside the first one this is so for blocks of less than 64 MB, the most that an arena of theirs holds:
-    see `one_for_all_threads`. Nothing is done where the library isn't glibc, or where its settings are the user's.
+    see `one_for_all_threads`. Nothing is done where the library isn't glibc, where its settings are the user's, or
+    where no thread can be started to give the memory back.
     """
-    global _inside, _left, _waiting
-    if _glibc() is None:
-        yield
-        return
+    global _inside, _left
     with _lock:
-        _inside += 1
-        if not _waiting:
-            _set(_KEPT)
-            _waiting = True
-            threading.Thread(target=_wait, name="rawpipe-memory", daemon=True).start()
+        entered = _glibc() is not None and _started()
+        if entered:
+            _keep(True)
+            _inside += 1
     try:
         yield
     finally:
-        with _lock:
-            _inside = max(0, _inside - 1)  # in a child that was forked inside it is 0 already
-            _left = time.monotonic()
+        if entered:
+            with _lock:
+                _inside = max(0, _inside - 1)  # in a child that was forked inside it is 0 already
+                _left = time.monotonic()
 
 
 def given_back(patience: float = 0.0) -> bool:
     """Give all memory back, unless somebody is or was inside `patience` seconds ago; whether that was done."""
-    global _waiting
     with _lock:
         if _inside or time.monotonic() < _left + patience:
             return False
-        _waiting = False
-        _set(_USUAL)
-        if (library := _glibc()) is not None:
-            library.malloc_trim(0)
+        _keep(False)
         return True
 
 
+def _keep(keep: bool) -> None:
+    """Keep from now on, or not and give back what is free."""
+    global _kept
+    if keep != _kept:
+        _set(_KEPT if keep else _USUAL)
+        if not keep and (library := _glibc()) is not None:
+            library.malloc_trim(0)
+    _kept = keep
+
+
+def _started() -> bool:
+    """Whether a thread waits to give the memory back."""
+    global _waiting
+    if not _waiting:
+        try:
+            threading.Thread(target=_wait, name="rawpipe-memory", daemon=True).start()
+        except RuntimeError:  # too many, or Python is about to end
+            return False
+        _waiting = True
+    return True
+
+
 def _wait() -> None:
+    global _waiting
     while True:
         time.sleep(_PATIENCE / 4)
         if given_back(_PATIENCE):
-            return
+            with _lock:
+                if not _kept:  # nobody came in between
+                    _waiting = False
+                    return
 
 
 def one_for_all_threads() -> None:
@@ -100,10 +121,8 @@ def _glibc() -> Any:
 def _in_child() -> None:
     """A child has one thread, which isn't inside and doesn't wait, and nobody holds its lock."""
     global _lock, _inside, _waiting
-    _lock, _inside = threading.Lock(), 0
-    if _waiting:
-        _waiting = False
-        _set(_USUAL)
+    _lock, _inside, _waiting = threading.Lock(), 0, False
+    _keep(False)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks

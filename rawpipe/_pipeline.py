@@ -173,7 +173,7 @@ class Pipeline:
             frame: in a space that the first stage takes.
             keep: names of stages whose results are wanted too; the answer is then (frame, {name: frame}).
             progress: called with the share done (0 to 1) and the name of the stage at work.
-            cancel: an event; once it is set, the run stops at the next strip.
+            cancel: an event; once it is set, the run stops at the next strip, or the next pass over all rows.
             max_memory: bytes that the run may take beside the frames that go in and come out, as the stages state
                 their needs: frames between groups of stages, windows, and what stages work with.
 

@@ -173,10 +173,10 @@ class Run:
         steps = self._at_once(group, given, joined)
         if steps is not None:
             after = given
-            for step in steps:
+            for done, step in enumerate(steps, 1):
                 self._check()
                 after = step(after)
-            self._report(group.last + 1, group.last)
+                group.report(done / len(steps))
         else:
             held = self._held(frame, group.stages, group.last)
             tiling = Tiling.of(group.stages, frame, self.rows, self.max_memory, held)
@@ -188,7 +188,7 @@ class Run:
         if self.max_memory is not None:
             return None
         if group.fuse:
-            return at_once(group.stages, group.calls, join)
+            return at_once(group.stages, group.calls, frame, join)
         stage = group.stages[0]
         if len(group.stages) > 1 or self.runner is not None or not isinstance(stage, kernels.Banded):
             return None

@@ -127,10 +127,13 @@ def test_what_is_no_device_of_this_machine_is_refused(device: object) -> None:
         synthetic_frame().to(device)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("side", "locked"), [(2, False), (512, True)])
-def test_a_gpu_gets_large_pixels_through_locked_pages(side: int, locked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("side", "pinned", "locked"), [(2, False, False), (512, False, True), (512, True, False)])
+def test_a_gpu_gets_large_pixels_through_locked_pages_of_its_own(
+    side: int, pinned: bool, locked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[object] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(Tensor, "is_pinned", lambda tensor: pinned)
     monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: calls.append("locked") or tensor)
     monkeypatch.setattr(Tensor, "to", lambda tensor, device, **options: calls.append((device, options)) or tensor)
     frame = synthetic_frame(Space.MOSAIC, side, side)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,18 +90,34 @@ def test_threads_may_come_and_go() -> None:
     assert _heap._inside == 0
     with memory_kept():
         assert not _heap.given_back()
-    assert not _heap.given_back(patience=60) and _heap.given_back() and not _heap._waiting
+    assert not _heap.given_back(patience=60)
+    for _ in range(5):
+        with memory_kept():
+            assert _heap._kept
+        assert _heap.given_back() and not _heap._kept
+    assert sum(one.name == "rawpipe-memory" for one in threading.enumerate()) == 1
+
+
+@glibc
+def test_where_no_thread_can_start_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    while _heap._waiting:
+        time.sleep(0.1)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with memory_kept():
+        assert _heap._inside == 0 and not _heap._kept
 
 
 @pytest.mark.usefixtures("no_library")
 @pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
 def test_settings_of_the_user_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
-    assert _heap._glibc() is None
     asked: list[object] = []
     monkeypatch.setattr("ctypes.CDLL", asked.append)
     with memory_kept():
-        assert asked == []
+        assert _heap._glibc() is None and asked == [] and _heap._inside == 0
 
 
 @pytest.mark.usefixtures("no_library")

@@ -32,8 +32,8 @@ class Line:
         peak: name of the matrix product whose rate theirs is compared with.
         outside: whether it runs in another process, whose memory and CPU time aren't seen.
         frames: how many `work` makes of the size; times are those of one.
-        warm: whether it finds the memory that the line before has freed, as the next frame does; for the others all
-            goes back to the system first.
+        warm: whether it finds memory that was freed just before, as the next frame does, if need be by a turn of its
+            own that isn't timed; for the others all goes back to the system first.
     """
 
     name: str
@@ -87,6 +87,7 @@ def measured(
     peaks: dict[str, float | None] = {}
     times: dict[str, list[tuple[float, float]]] = {line.name: [] for line in lines}
     for turn in range(runs + 1):
+        warm = False
         for line in lines:
             taken = times[line.name]
             if sum(wall for wall, _ in taken) > _ENOUGH_S:
@@ -94,6 +95,9 @@ def measured(
             progress(line.name)
             if not line.warm:
                 given_back()
+            elif not warm:
+                line.work()
+            warm = line.warm
             before = None if turn else _reset(device)
             start, cpu = time.perf_counter(), time.process_time()
             line.work()

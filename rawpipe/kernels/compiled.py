@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from rawpipe import bayer
 from rawpipe._errors import StageError
-from rawpipe.kernels import buffers, curves, lines
-from rawpipe.kernels.defects import cleaned_band
+from rawpipe.kernels import buffers, curves, defects, lines
 from rawpipe.kernels.guard import guard_band
 from rawpipe.kernels.ops import Affine, Clip, Demosaic, Encode, Matrix, Op, Quantize, Table
 from rawpipe.kernels.threads import over_rows
 
 _METHODS = {"bilinear": lines.BILINEAR, "malvar2004": lines.MALVAR, "menon2007": lines.MENON}
 _GUARD_ROWS = 128  # of a band, at least: 36 above and below are computed twice
+_STRIP = 64  # rows that the reference gets where pixels aren't finite
 Array = np.ndarray[Any, Any]
 
 
@@ -63,28 +63,43 @@ def guarded(planes: Tensor, result: Tensor, noise: Tensor, radii: tuple[int, int
     return out
 
 
-def without_defects(data: Tensor, cfa: str, noise: Tensor, known: bool, shares: Sequence[float]) -> Tensor | None:
-    """Pixels that stand out alone replaced: see `defects.cleaned_band`; None where pixels aren't finite.
+def without_defects(
+    data: Tensor,
+    cfa: str,
+    noise: Tensor,
+    known: bool,
+    shares: Sequence[float],
+    reference: Callable[[Tensor, int, int], Tensor],
+) -> Tensor:
+    """Pixels that stand out alone replaced: see `defects.cleaned_band`.
 
     Args:
-        data: mosaic (..., H, W) of float32 or uint16.
+        data: mosaic (..., H, W) of float32 or uint16, two rows and columns at least.
         cfa: its phase.
         noise: of each site variances per signal, without light, of rows; black, and a code's step (5, 4).
         known: whether the noise is.
         shares: see `defects._replaced`.
+        reference: gives rows of a picture (H, W), where pixels aren't finite.
     """
     out = buffers.empty(tuple(data.shape), torch.float32)
     height, width = data.shape[-2:]
     numbers, limits = _array(noise.T)[np.array(bayer.sites_at(cfa))], np.array(shares, np.float32)
-    bad = 0
+    halo = defects.HALO
+    lines = defects.WORK, -(-min(defects.COLUMNS, width) // 16) * 16 + 16  # whole vectors, in memory that starts at one
+    rows, columns = (np.pad(np.arange(length), halo, "reflect") for length in (height, width))
     for one, target in zip(_pictures(data, 2), _pictures(out, 2), strict=True):
         (pixels, (stride,)), into = _flat(one), target.view(-1).numpy()
 
-        def band(rows: tuple[int, int]) -> int:
-            return int(cleaned_band(pixels, stride, (height, width), rows, known, numbers, limits, into))  # noqa: B023
+        def band(span: tuple[int, int]) -> None:
+            work = torch.empty(lines).numpy()
+            where = stride, rows, columns, span  # noqa: B023
+            if defects.cleaned_band(pixels, *where, known, numbers, limits, work, into):  # noqa: B023
+                for top in range(*span, _STRIP):
+                    bottom = min(top + _STRIP, span[1])
+                    target[top:bottom] = reference(one, top, bottom)  # noqa: B023
 
-        bad += over_rows(band, height, width)
-    return None if bad else out
+        over_rows(band, height, width)
+    return out
 
 
 def _pictures(data: Tensor, dims: int) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 All operations are those of the reference, `rawpipe.stages.defect_pixels.stage`, in its order: the bits are the same.
 
-All compiled code that `cleaned_band` calls stands in this file or in `lines`: Numba's cache looks at one file's date.
+All compiled code that `cleaned_band` calls stands in this file: Numba's cache looks at one file's date.
 """
 
 from __future__ import annotations
@@ -11,27 +11,37 @@ import math
 
 import numpy as np
 
-from rawpipe.kernels.lines import aligned, entry, exact, finite, fold
+from rawpipe.kernels.lines import entry, exact
 
-_COLUMNS = 4096  # of a tile: its rings are half a megabyte
-_HALO = 4  # columns on either side of a tile that are loaded; the neighbours' neighbours of a site
-_EDGE = 2  # of these, columns that are looked at
+COLUMNS = 4096
+"""Of a tile: its rings are half a megabyte."""
+HALO = 4
+"""Rows above and below, and columns beside, that a pixel depends on: its neighbours' neighbours."""
 _RING = 5  # rows
+WORK = 5 * _RING + 2 + 10
+"""Lines to work with: rings of pixels, of what `_ranked` finds, two sums, and numbers of the sites of two rows."""
+_EDGE = 2  # columns beside a tile whose neighbours are looked at
 _f = np.float32
 _ZERO, _HALF, _EIGHTH, _NINE, _QUARTER = _f(0), _f(0.5), _f(0.125), _f(9), _f(0.25)
 
 
 @exact
-def _load(source, first, length, line):
-    """Columns from `first` on of a row with `length` pixels, mirrored where there are none."""
-    start, stop = min(max(-first, 0), len(line)), max(min(length - first, len(line)), 0)
-    inside, row = line[start:stop], source[first + start :]
+def _load(source, columns, line):
+    """The pixels of a row that stand in `columns`, of which only the first and last few aren't neighbours."""
+    last = len(line) - HALO
+    inside, row = line[HALO:last], source[columns[HALO] :]
     for j in range(len(inside)):
         inside[j] = _f(row[j])
-    for j in range(start):
-        line[j] = _f(source[fold(first + j, length)])
-    for j in range(stop, len(line)):
-        line[j] = _f(source[fold(first + j, length)])
+    for j in range(HALO):
+        line[j], line[last + j] = _f(source[columns[j]]), _f(source[columns[last + j]])
+
+
+@exact
+def _finite(line):
+    bad = np.int32(0)
+    for j in range(len(line)):
+        bad += np.int32(0) if line[j] - line[j] == _ZERO else np.int32(1)
+    return bad == 0
 
 
 @exact
@@ -128,61 +138,61 @@ def _replaced(row, excess, median, outside, spreads, around, known, noise, share
 
 
 @entry
-def cleaned_band(source, stride, size, band, known, noise, shares, out):
+def cleaned_band(source, stride, rows, columns, band, known, noise, shares, work, out):
     """Replace what stands out alone in the rows `band` of a mosaic; how many rows that were looked at aren't finite.
 
     Args:
         source: pixels from the first to the last of the picture, rows `stride` apart.
         stride: see there.
-        size: height and width.
+        rows: which row stands in each place from `HALO` above the picture to `HALO` below it: outside, mirrored ones.
+        columns: likewise.
         band: first row, and the one behind the last.
         known: whether the noise is.
         noise: of each place in the 2x2 cell what `_replaced` needs (2, 2, 5).
         shares: see `_replaced`.
+        work: `WORK` lines of at least the picture's or a tile's columns and 2 x `HALO` more, float32.
         out: float32 pixels of the result, without gaps.
     """
-    (height, width), (top, bottom) = size, band
-    most = min(_COLUMNS, width)
-    rows, excesses, medians = aligned(_RING, most + 2 * _HALO), aligned(_RING, most + 4), aligned(_RING, most + 4)
-    outsides, spreads = aligned(_RING, most + 4), aligned(_RING, most + 4)
-    sums, sites = aligned(2, most + 4), aligned(10, most)
+    width, (top, bottom) = len(columns) - 2 * HALO, band
+    ring, sums, sites = work[:_RING], work[5 * _RING : 5 * _RING + 2], work[5 * _RING + 2 :]
+    excesses, medians = work[_RING : 2 * _RING], work[2 * _RING : 3 * _RING]
+    outsides, spreads = work[3 * _RING : 4 * _RING], work[4 * _RING : 5 * _RING]
     bad = 0
-    for left in range(0, width, _COLUMNS):
-        n = min(_COLUMNS, width - left)
+    for left in range(0, width, COLUMNS):
+        n = min(COLUMNS, width - left)
         m = n + 2 * _EDGE
         for i in range(2):
             for k in range(5):
                 for j in range(n):
                     sites[5 * i + k, j] = noise[i, (left + j) % 2, k]
-        for ahead in range(top - 4, bottom + 4):  # the last row that is loaded
-            y = fold(ahead, height)
-            line = rows[ahead % _RING, : n + 2 * _HALO]
-            _load(source[y * stride : y * stride + width], left - _HALO, width, line)
-            bad += 0 if finite(line) else 1
+        for ahead in range(top - HALO, bottom + HALO):  # the last row that is loaded
+            start = rows[ahead + HALO] * stride
+            line = ring[ahead % _RING, : n + 2 * HALO]
+            _load(source[start:], columns[left : left + n + 2 * HALO], line)
+            bad += 0 if _finite(line) else 1
             at = ahead - 2
             if at < top - 2:
                 continue
             i = at % _RING
-            above, row, below = rows[(at - 2) % _RING], rows[i], rows[ahead % _RING]
+            above, row, below = ring[(at - 2) % _RING], ring[i], ring[ahead % _RING]
             _ranked(above, row, below, excesses[i, :m], medians[i, :m], outsides[i, :m], spreads[i, :m])
-            y = ahead - 4
+            y = ahead - HALO
             if y < top:
                 continue
             i, before, behind = y % _RING, (y - 2) % _RING, (y + 2) % _RING
             _three_rows(spreads[before, :m], spreads[i, :m], spreads[behind, :m], sums[0, :m])
             before, behind = (y - 1) % _RING, (y + 1) % _RING
             _three_rows(excesses[before, 1:], excesses[i, 1:], excesses[behind, 1:], sums[1, : n + 2])
-            start, here = y * width + left, sites[5 * (y % 2) : 5 * (y % 2) + 5]
             _replaced(
-                rows[i, _HALO:],
+                ring[i, HALO:],
                 excesses[i, _EDGE:],
                 medians[i, _EDGE:],
                 outsides[i, _EDGE:],
                 sums[0],
                 sums[1],
                 known,
-                here,
+                sites[5 * (y % 2) : 5 * (y % 2) + 5],
                 shares,
-                out[start : start + n],
+                out[y * width + left : y * width + left + n],
             )
     return bad

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawpipe import CameraProfile, Frame, Noise, ProfileError, Space, StageError, bayer, kernels
+from rawpipe import CameraProfile, Frame, ProfileError, Space, StageError, bayer, kernels
 from rawpipe._from_profile import NONE, Lacking, checked, same_as_before, use
 from rawpipe._on_sensor import check_same_sensor, digest
 from rawpipe.stages.defect_pixels import defect_map
@@ -105,27 +105,33 @@ class DefectPixels:
             y, x = places.unbind(1)
             data = repaired(bayer.as_float(data), y, x)
         if self.detect:
-            cleaned = self._compiled(data, frame) if self.banded(replace(frame, data=data)) else None
-            data = self._cleaned(bayer.as_float(data), frame) if cleaned is None else cleaned
+            frame = replace(frame, data=data)
+            data = self._compiled(frame) if self.banded(frame) else self._cleaned(bayer.as_float(data), frame)
         return replace(frame, data=data)
 
     def banded(self, frame: Frame, /) -> bool:
-        """Whether the kernels take the frame's pixels, with levels and noise that are the same for a whole stack."""
-        noise = [] if frame.noise is None else [frame.noise.shot, frame.noise.read, frame.noise.row]
-        levels = [frame.black, frame.white, *noise]
-        plain = all(one.shape == (len(bayer.SITES),) and not one.requires_grad for one in levels)
-        return self.detect and plain and kernels.usable(frame.data)
+        """Whether the kernels take the frame's pixels, with finite levels and noise that are those of a whole stack."""
+        if not self.detect or min(frame.data.shape) < 1 or min(frame.height, frame.width) < 2:
+            return False
+        levels = _levels(frame)
+        plain = all(one.shape == (len(bayer.SITES),) and kernels.usable(one) for one in levels)
+        if not (plain and kernels.usable(frame.data)):
+            return False
+        return bool(torch.stack(levels).isfinite().all()) and bool((levels[0] >= 0).all())
 
-    def _compiled(self, data: Tensor, frame: Frame) -> Tensor | None:
-        """`_cleaned` by the kernels, the same bits; None where pixels aren't finite."""
+    def _compiled(self, frame: Frame) -> Tensor:
+        """`_cleaned` by the kernels, the same bits."""
         from rawpipe.kernels.compiled import without_defects
 
-        code = _code(frame)
-        none = torch.zeros_like(code)
-        noise = frame.noise or Noise(none, none, none)
-        numbers = torch.stack([noise.shot, noise.read**2, noise.row**2, frame.black, code])
+        def rows(picture: Tensor, top: int, bottom: int) -> Tensor:
+            first = max(top - _DETECTION_HALO, 0)
+            last = min(bottom + _DETECTION_HALO, frame.height)
+            part = replace(frame, data=picture).crop(first, 0, last - first, frame.width)
+            return self._cleaned(bayer.as_float(part.data), part)[top - first : bottom - first]
+
         shares = (float(self.threshold), _SPREAD, _TEXTURE, *_SHARED)
-        return without_defects(data, str(frame.cfa), numbers, frame.noise is not None, shares)
+        levels = torch.stack(_levels(frame))
+        return without_defects(frame.data, str(frame.cfa), levels, frame.noise is not None, shares, rows)
 
     def _cleaned(self, data: Tensor, frame: Frame) -> Tensor:
         """Pixels that stand out alone, replaced."""
@@ -169,6 +175,14 @@ def _sigma(frame: Frame, signal: Tensor, spread: Tensor) -> Tensor:
         noise = frame.noise.map(lay).variance(signal - lay(frame.black)).sqrt()
         spread = torch.maximum(noise, _TEXTURE * spread)
     return torch.maximum(spread, lay(_code(frame)))
+
+
+def _levels(frame: Frame) -> list[Tensor]:
+    """Per site, the variances of the noise per signal, without light, of rows (0 if unknown); black, a step."""
+    code = _code(frame)
+    none = torch.zeros_like(code)
+    noise = [none] * 3 if frame.noise is None else [frame.noise.shot, frame.noise.read**2, frame.noise.row**2]
+    return [*noise, frame.black, code]
 
 
 def _code(frame: Frame) -> Tensor:

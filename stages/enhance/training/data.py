@@ -113,7 +113,7 @@ def _pictures(data: Data) -> tuple[Photographs, Photographs] | None:
     if not learned:
         raise FormatError(
             f"got {len(held)} picture of at least {data.least}x{data.least} to learn from and to validate on; expected "
-            "at least two"
+            "at least two: name more, or lower least and side"
         )
     return Photographs(learned, data.brightness), Photographs(held[:: data.hold_out], data.brightness)
 
