@@ -148,12 +148,12 @@ def test_what_is_said_of_a_training_names_no_folder_of_the_machine(tmp_path: Pat
 
 @pytest.mark.parametrize(
     "name",
-    [*(f"default-cpu-{part}" for part in (1, 2, 3, 4, 5)), "default-gpu-nafnet2", "default-gpu-unet", "research"],
+    [*(f"default-cpu-{part}" for part in (1, 2, 3, 4, 5, 6)), "default-gpu-nafnet2", "default-gpu-unet", "research"],
 )
 def test_the_configurations_that_come_with_the_model_are_right(name: str) -> None:
     config = configured("exposure_diffusion", name)
     assert sorted(recipes("exposure_diffusion")) == [
-        "default-cpu-1", "default-cpu-2", "default-cpu-3", "default-cpu-4", "default-cpu-5",
+        "default-cpu-1", "default-cpu-2", "default-cpu-3", "default-cpu-4", "default-cpu-5", "default-cpu-6",
         "default-gpu-nafnet2", "default-gpu-unet", "research",
     ]  # fmt: skip
     assert config.weights.research_only == (name == "research")
