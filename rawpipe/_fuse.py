@@ -48,6 +48,11 @@ def torch_compiled(**options: Any) -> Runner:
     return lambda stages, frame: compiled(stages, frame).map(Tensor.clone)
 
 
+def corner_for(stages: Sequence[Stage]) -> int:
+    """Rows and columns of a corner that is more than the context of all these stages."""
+    return 2 * sum(stage.halo or 0 for stage in stages) + 8
+
+
 class Late:
     """`torch_compiled`, made when it is first needed: torch's compiler takes a second to import."""
 
@@ -134,7 +139,7 @@ def at_once(stages: Sequence[Stage], calls: Sequence[Call], frame: Frame, join: 
     """
     if not all(isinstance(stage, kernels.Lowered | kernels.Banded) for stage in stages):
         return None
-    size = max(_CORNER, 2 * sum(stage.halo or 0 for stage in stages) + 8)
+    size = max(_CORNER, corner_for(stages))
     if min(join.after.height, join.after.width) < min(size, frame.height, frame.width):
         join = Join.none(frame, size=size)
     steps: list[Call] = []

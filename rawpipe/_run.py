@@ -13,7 +13,7 @@ import torch
 from rawpipe import _registry, kernels
 from rawpipe._errors import Cancelled, PipelineError, RawpipeError, StageError
 from rawpipe._frame import Frame, Space, Step
-from rawpipe._fuse import Call, Join, Runner, at_once, fused
+from rawpipe._fuse import Call, Join, Runner, at_once, corner_for, fused
 from rawpipe._heap import memory_kept
 from rawpipe._stage import Measured, Stage, name_of, parameters_of
 from rawpipe._tiles import Tiling, run_tiled, tiles, working_bytes
@@ -139,7 +139,7 @@ class Run:
         if not self._waiting:
             return frame
         least, most = _PROBE
-        size = min(2 * sum(stage.halo or 0 for _, stage in self._waiting) + 8, most)
+        size = min(corner_for([stage for _, stage in self._waiting]), most)
         if self._seen is None or self._seen.size < size:
             none = Join.none(frame, self.fuse, max(size, least))
             self._seen = _Seen(max(size, least), none, none.after)

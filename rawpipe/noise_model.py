@@ -87,7 +87,7 @@ class NoiseModel:
         # A per-sensor number stands where a per-site tensor has its sites.
         wide = {name: v[..., None] if name in _PER_SENSOR and v.ndim else v for name, v in cast.items()}
         try:
-            four = torch.empty(4, device=device)
+            four = torch.empty(4, device=device)  # torch.broadcast_shapes would import SymPy, a quarter of a second
             shape = torch.broadcast_tensors(four, *wide.values())[0].shape  # type: ignore[no-untyped-call]
         except RuntimeError:
             shape = torch.Size()

@@ -134,6 +134,7 @@ def test_other_libraries_are_left_alone(error: type[Exception], monkeypatch: pyt
 
 
 @glibc
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # Python's own, from 3.12 on
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
 def test_a_child_that_was_forked_inside_starts_anew() -> None:
     with memory_kept():

@@ -85,13 +85,13 @@ def without_defects(
     height, width = data.shape[-2:]
     numbers, limits = _array(noise.T)[np.array(bayer.sites_at(cfa))], np.array(shares, np.float32)
     halo = defects.HALO
-    lines = defects.WORK, -(-min(defects.COLUMNS, width) // 16) * 16 + 16  # whole vectors, in memory that starts at one
+    whole = -(-min(defects.COLUMNS, width) // 16) * 16 + 16  # vectors, in memory that starts at one
     rows, columns = (np.pad(np.arange(length), halo, "reflect") for length in (height, width))
     for one, target in zip(_pictures(data, 2), _pictures(out, 2), strict=True):
         (pixels, (stride,)), into = _flat(one), target.view(-1).numpy()
 
         def band(span: tuple[int, int]) -> None:
-            work = torch.empty(lines).numpy()
+            work = torch.empty(defects.WORK, whole).numpy()
             where = stride, rows, columns, span  # noqa: B023
             if defects.cleaned_band(pixels, *where, known, numbers, limits, work, into):  # noqa: B023
                 for top in range(*span, _STRIP):

@@ -112,7 +112,7 @@ def _replaced(row, excess, median, outside, spreads, around, known, noise, share
         around: of `excess`, sums of three neighbouring rows (n + 2).
         known: whether the noise is.
         noise: of each column: variance per signal, without light, of rows; black, and a code's step (5, n).
-        shares: threshold, one over the normal spread, share of texture, least and most of an excess that is shared (5).
+        shares: threshold, spread of normal numbers, share of texture, least and most of an excess that is shared (5).
         out: result (n).
     """
     shot, read, of_rows, black, code = noise[0], noise[1], noise[2], noise[3], noise[4]

@@ -106,20 +106,15 @@ class DefectPixels:
             data = repaired(bayer.as_float(data), y, x)
         if self.detect:
             frame = replace(frame, data=data)
-            data = self._compiled(frame) if self.banded(frame) else self._cleaned(bayer.as_float(data), frame)
+            levels = _levels(frame)
+            data = self._cleaned(bayer.as_float(data), frame) if levels is None else self._compiled(frame, levels)
         return replace(frame, data=data)
 
     def banded(self, frame: Frame, /) -> bool:
         """Whether the kernels take the frame's pixels, with finite levels and noise that are those of a whole stack."""
-        if not self.detect or min(frame.data.shape) < 1 or min(frame.height, frame.width) < 2:
-            return False
-        levels = _levels(frame)
-        plain = all(one.shape == (len(bayer.SITES),) and kernels.usable(one) for one in levels)
-        if not (plain and kernels.usable(frame.data)):
-            return False
-        return bool(torch.stack(levels).isfinite().all()) and bool((levels[0] >= 0).all())
+        return self.detect and _levels(frame) is not None
 
-    def _compiled(self, frame: Frame) -> Tensor:
+    def _compiled(self, frame: Frame, levels: Tensor) -> Tensor:
         """`_cleaned` by the kernels, the same bits."""
         from rawpipe.kernels.compiled import without_defects
 
@@ -130,7 +125,6 @@ class DefectPixels:
             return self._cleaned(bayer.as_float(part.data), part)[top - first : bottom - first]
 
         shares = (float(self.threshold), _SPREAD, _TEXTURE, *_SHARED)
-        levels = torch.stack(_levels(frame))
         return without_defects(frame.data, str(frame.cfa), levels, frame.noise is not None, shares, rows)
 
     def _cleaned(self, data: Tensor, frame: Frame) -> Tensor:
@@ -177,12 +171,21 @@ def _sigma(frame: Frame, signal: Tensor, spread: Tensor) -> Tensor:
     return torch.maximum(spread, lay(_code(frame)))
 
 
-def _levels(frame: Frame) -> list[Tensor]:
-    """Per site, the variances of the noise per signal, without light, of rows (0 if unknown); black, a step."""
+def _levels(frame: Frame) -> Tensor | None:
+    """Per site, variances of the noise per signal, without light, of rows (0 if unknown); black, a code's step (5, 4).
+
+    None where the kernels can't take them or the pixels.
+    """
+    if not kernels.usable(frame.data) or min(frame.data.shape) < 1 or min(frame.height, frame.width) < 2:
+        return None
     code = _code(frame)
     none = torch.zeros_like(code)
     noise = [none] * 3 if frame.noise is None else [frame.noise.shot, frame.noise.read**2, frame.noise.row**2]
-    return [*noise, frame.black, code]
+    levels = [*noise, frame.black, code]
+    if not all(one.shape == (len(bayer.SITES),) and kernels.usable(one) for one in levels):
+        return None
+    stacked = torch.stack(levels)
+    return stacked if bool(stacked.isfinite().all()) and bool((stacked[0] >= 0).all()) else None
 
 
 def _code(frame: Frame) -> Tensor:

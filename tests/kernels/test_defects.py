@@ -13,6 +13,7 @@ from torch import Tensor
 from rawpipe import Frame, FrameError, Noise, Pipeline, Space, bayer
 from rawpipe.kernels import defects
 from rawpipe.stages import BlackLevel, DefectPixels, Demosaic, WhiteBalance
+from rawpipe.stages.defect_pixels import stage as room
 from rawpipe.testing import synthetic_frame
 
 pytest.importorskip("numba")
@@ -34,7 +35,7 @@ def spoilt(height: int, width: int, cfa: str = "RGGB", known: bool = True, dtype
 
 def by_torch(frame: Frame) -> Tensor:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(DefectPixels, "banded", lambda *_: False)
+        patched.setattr(room, "_levels", lambda _: None)
         return DefectPixels(profile="none")(frame).data
 
 
