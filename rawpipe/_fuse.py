@@ -94,8 +94,8 @@ class Join:
         if self.ops and isinstance(self.ops[-1], kernels.Quantize):
             return None
         ops = stage.lowered(self.after)
-        if ops is None:
-            return None
+        if ops is None or (any(isinstance(op, kernels.Table) for op in ops) and not self.after.space.is_mosaic):
+            return None  # tables are for codes of the mosaic
         return replace(self, after=call(self.after), count=self.count + 1, ops=(*self.ops, *ops))
 
     def on(self, stages: Sequence[Stage], calls: Sequence[Call]) -> Join:

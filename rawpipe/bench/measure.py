@@ -16,6 +16,7 @@ from rawpipe._heap import given_back
 
 CPU = torch.device("cpu")
 _ENOUGH_S = 20.0  # of one line, the first turn included
+_REST_S = 0.02  # before a turn: threads of the line before wait for more work, and take a processor while they do
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -99,6 +100,7 @@ def measured(
                 line.work()
             warm = line.warm
             before = None if turn else _reset(device)
+            time.sleep(_REST_S)
             start, cpu = time.perf_counter(), time.process_time()
             line.work()
             if device.type == "cuda":

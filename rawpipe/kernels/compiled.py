@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from rawpipe.kernels import buffers, curves, defects, lines
 from rawpipe.kernels.guard import guard_band
 from rawpipe.kernels.ops import Affine, Clip, Demosaic, Encode, Matrix, Op, Quantize, Table
 from rawpipe.kernels.threads import over_rows
+from rawpipe.kernels.vectors import PICKS
 
 _METHODS = {"bilinear": lines.BILINEAR, "malvar2004": lines.MALVAR, "menon2007": lines.MENON}
 _GUARD_ROWS = 128  # of a band, at least: 36 above and below are computed twice
@@ -24,17 +26,12 @@ Array = np.ndarray[Any, Any]
 
 def demosaic(method: str, data: Tensor, cfa: str) -> Tensor:
     """RGB (..., 3, H, W) from a mosaic (..., H, W) of float32 or uint16."""
-    height, width = data.shape[-2:]
-    out = buffers.empty((*data.shape[:-2], 3, height, width), torch.float32)
-    sites = np.array(bayer.sites_at(cfa))
-    for one, planes in zip(_pictures(data, 2), _pictures(out, 3), strict=True):
-        pixels, (stride,), result = *_flat(one), planes.view(-1).numpy()
+    return _demosaicing(method)(data, cfa)
 
-        def band(rows: tuple[int, int]) -> None:
-            lines.demosaic_band(pixels, stride, (height, width), rows, sites, _METHODS[method], result)  # noqa: B023
 
-        over_rows(band, height, width)
-    return out
+@cache
+def _demosaicing(method: str) -> Program:
+    return Program([Demosaic(method)], mosaic=True)
 
 
 def guarded(planes: Tensor, result: Tensor, noise: Tensor, radii: tuple[int, int], sigmas: Sequence[float]) -> Tensor:
@@ -136,8 +133,9 @@ class Program:
         if mosaic and split < 0:
             on_sites, on_planes = on_planes, []
         self.encode: Array = np.zeros(0, np.float32)
-        if self.quantized and len(on_planes) > 1 and isinstance(curve := on_planes[-2], Encode):
-            self.encode = np.array(curves.numbers(curve.curve, 65535.0), np.float32)
+        curve = on_planes[-2] if self.quantized and len(on_planes) > 1 else None
+        if isinstance(curve, Encode) and (numbers := curves.code_numbers(curve.curve, PICKS)):
+            self.encode = np.array(numbers, np.float32)
             del on_planes[-2]
         # Menon's decisions turn with the last bits: ahead of them nothing is merged
         self.first = _leading([] if self.method == lines.MENON else on_sites)
@@ -170,16 +168,16 @@ class Program:
         if not self.mosaic:
 
             def band(rows: tuple[int, int]) -> int:
-                ops = (pixels, strides, (height, width), rows, self.on_planes, self.table, self.encode, result)
+                ops = (pixels, strides, (height, width), rows, self.on_planes, self.encode, result)
                 return int(lines.change_band(*ops))
 
         else:
             sites = np.array(bayer.sites_at(str(cfa)))
 
             def band(rows: tuple[int, int]) -> int:
-                place = (pixels, strides[0], (height, width), rows, sites, self.method)
+                place = (pixels, strides[0], (height, width), rows, sites)
                 ops = (self.first, self.on_sites, self.table, self.on_planes, self.encode)
-                return int(lines.develop_band(*place, *ops, result))
+                return int(lines.develop_band[self.method](*place, *ops, result))
 
         return over_rows(band, height, width)
 

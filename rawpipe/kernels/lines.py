@@ -1,9 +1,9 @@
 """Rows of pixels, as Numba compiles them: load, change site by site, demosaic, change plane by plane, store.
 
 A thread takes a band of rows and keeps a ring of the last mosaic rows in its cache, each split into its even and its
-odd columns, so that every neighbour of a site stands at a constant distance and LLVM makes vectors of all loops.
-Demosaicing does the operations of the torch reference in their order, so the bits are the same; no flag here lets the
-compiler drop NaN or infinity, and only changes of pixels by themselves may be contracted to fused multiply-adds.
+odd columns, so that every neighbour of a site stands at a constant distance. Sixteen pairs of pixels at a time are then
+demosaiced, changed and stored without leaving the registers. Demosaicing does the operations of the torch reference in
+their order, so the bits are the same; no flag here lets the compiler drop NaN or infinity.
 
 All compiled code that the entries call stands in this file: Numba's cache looks at one file's date.
 """
@@ -16,13 +16,31 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from rawpipe.kernels.vectors import (
+    LANES,
+    PICKS,
+    exponent,
+    fused,
+    least,
+    load,
+    load_pairs,
+    mantissa,
+    most,
+    picked,
+    shifted,
+    signed,
+    size_of,
+    store,
+    store_pairs,
+    where_less,
+)
+
 AFFINE, CLIP, MATRIX, CURVE, TABLE = range(5)
 NONE, BILINEAR, MALVAR, MENON = range(4)
 PARAMETERS = 16
 """Numbers that an operation has room for."""
 
-_VECTOR = 16  # pixels, 64 bytes: what doesn't start at a multiple of it is moved in two parts, a third slower
-_EDGE = _VECTOR  # mirrored pairs of columns on either side of a row in the ring: Menon's steps use 7
+_EDGE = LANES  # mirrored pairs of columns on either side of a row in the ring: Menon's steps use 7
 _RING = 9  # rows of the mosaic: Menon's last step is 8 behind the newest
 _STEP_RING = 5  # rows of each of its steps
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -30,7 +48,7 @@ _f = np.float32
 _HALF, _EIGHTH, _QUARTER, _ONE_AND_A_HALF = _f(0.5), _f(0.125), _f(0.25), _f(1.5)
 _TWO, _THREE, _FOUR, _FIVE, _SIX, _FULL = _f(2), _f(3), _f(4), _f(5), _f(6), _f(65535)
 _HUGE, _MAGIC = _f(1e38), _f(1.5 * 2**23)  # added to a small number, its last bits are the rounded number
-_MANTISSA, _ONE, _EXPONENT = np.int32(0x7FFFFF), np.int32(0x3F800000), np.int32(23)
+_BELOW_ONE = np.nextafter(_f(1), _f(0))
 _SIGNLESS, _INFINITE = np.int32(0x7FFFFFFF), np.int32(0x7F800000)
 
 
@@ -66,6 +84,7 @@ class Steps(NamedTuple):
 _options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 exact = njit(**_options)
 contracted = njit(**_options, fastmath={"contract"})
+inlined = njit(**_options, forceinline=True)  # what has vectors in it, or they would go through memory
 entry = njit(nogil=True, error_model="numpy", cache=True)
 
 
@@ -74,14 +93,6 @@ def _bits(typing: Any, value: Any) -> Any:
     """The bits of a float32 as int32."""
     return types.int32(types.float32), lambda context, builder, _, args: builder.bitcast(
         args[0], context.get_value_type(types.int32)
-    )
-
-
-@intrinsic
-def _float(typing: Any, value: Any) -> Any:
-    """The float32 whose bits an int32 has."""
-    return types.float32(types.int32), lambda context, builder, _, args: builder.bitcast(
-        args[0], context.get_value_type(types.float32)
     )
 
 
@@ -100,22 +111,12 @@ def _edges(width, length):
     return (0, _EDGE), (_EDGE + width // 2, length)
 
 
-@exact
-def load(source, halves):
-    """A row of the mosaic as its even and its odd columns (2, n), with mirrored columns around."""
-    even, odd = halves[0, _EDGE:], halves[1, _EDGE:]
-    for i in range(len(source) // 2):
-        even[i] = _f(source[2 * i])
-        odd[i] = _f(source[2 * i + 1])
-    for side in _edges(len(source), halves.shape[1]):
-        for i in range(side[0], side[1]):
-            halves[0, i] = _f(source[fold(2 * (i - _EDGE), len(source))])
-            halves[1, i] = _f(source[fold(2 * (i - _EDGE) + 1, len(source))])
-
-
 @contracted
-def load_changed(source, halves, gain, offset, level):
-    """`load`, times a gain, plus an offset, at most a level; gain and offset of the even and the odd columns (2)."""
+def split(source, halves, gain, offset, level):
+    """A row of the mosaic as its even and its odd columns (2, n), with mirrored columns around.
+
+    Times a gain, plus an offset, at most a level; gain and offset of the even and the odd columns (2).
+    """
     even, odd = halves[0, _EDGE:], halves[1, _EDGE:]
     even_gain, odd_gain, even_offset, odd_offset = gain[0], gain[1], offset[0], offset[1]
     for i in range(len(source) // 2):
@@ -141,71 +142,45 @@ def finite(row):
     return worst < _INFINITE
 
 
-@exact
-def put(plane, i, even, at_color, at_green):
-    """The two pixels of pair `i`: the coloured site stands first where it is in the even columns."""
-    plane[2 * i] = at_color if even else at_green
-    plane[2 * i + 1] = at_green if even else at_color
-
-
-@exact
-def malvar(a, b, c, d, e, at, own, green, other):
+@inlined
+def malvar(a, b, c, d, e, at, i):
     """Malvar, He and Cutler (2004) for the row `c`, its neighbours `a`, `b` above and `d`, `e` below.
 
-    `at`: whether red or blue stands in the even (0) or odd (1) columns; `own`, `green`, `other`: the row's planes,
-    of the colour that stands in it, green, and the third.
+    `at`: whether red or blue stands in the even (0) or odd (1) columns; `i`: the first of sixteen pairs of columns.
+    The row's own colour, green and the third colour at the coloured sites, then at the green ones.
+
+    Factors that are powers of two are fused with what follows, which changes no bit.
     """
-    n, g, p = len(green) // 2, 1 - at, _EDGE
-    left, right = p - 1 + at, p - at  # from a coloured site to green, from a green site to the colour
-    c_2, c0, c2 = a[at, p:], c[at, p - 1 :], e[at, p:]
-    g_2, g0, g2 = a[g, p:], c[g, p - 1 :], e[g, p:]
-    green_above, green_below = b[at, p:], d[at, p:]
-    other_above, other_below = b[g, p:], d[g, p:]
-    green_beside, own_beside = c[g, left:], c[at, right:]
-    other_up, other_down = b[g, left:], d[g, left:]
-    green_up, green_down = b[at, right:], d[at, right:]
-    even = at == 0
-    for i in range(n):
-        center = c0[i + 1]
-        ends = (c0[i] + c0[i + 2]) + (c_2[i] + c2[i])
-        sides = (green_above[i] + green_below[i]) + (green_beside[i] + green_beside[i + 1])
-        corners = ((other_up[i] + other_up[i + 1]) + other_down[i]) + other_down[i + 1]
-        green_at_color = (_FOUR * center + _TWO * sides - ends) * _EIGHTH
-        other_at_color = (_SIX * center + _TWO * corners - _ONE_AND_A_HALF * ends) * _EIGHTH
-        middle = g0[i + 1]
-        across, along = g0[i] + g0[i + 2], g_2[i] + g2[i]
-        diagonal = ((green_up[i] + green_up[i + 1]) + green_down[i]) + green_down[i + 1]
-        common = _FIVE * middle - diagonal
-        horizontal = own_beside[i] + own_beside[i + 1]
-        vertical = other_above[i] + other_below[i]
-        own_at_green = (common + _FOUR * horizontal - across + along * _HALF) * _EIGHTH
-        other_at_green = (common + _FOUR * vertical - along + across * _HALF) * _EIGHTH
-        put(own, i, even, center, own_at_green)
-        put(green, i, even, green_at_color, middle)
-        put(other, i, even, other_at_color, other_at_green)
+    g, i = 1 - at, i + _EDGE
+    left, right = i - 1 + at, i - at  # from a coloured site to green, from a green site to the colour
+    c0, g0 = c[at], c[g]
+    center, middle = load(c0, i), load(g0, i)
+    ends = (load(c0, i - 1) + load(c0, i + 1)) + (load(a[at], i) + load(e[at], i))
+    sides = (load(b[at], i) + load(d[at], i)) + (load(g0, left) + load(g0, left + 1))
+    corners = ((load(b[g], left) + load(b[g], left + 1)) + load(d[g], left)) + load(d[g], left + 1)
+    green_at_color = (fused(center, _FOUR, sides * _TWO) - ends) * _EIGHTH
+    other_at_color = (fused(corners, _TWO, center * _SIX) - ends * _ONE_AND_A_HALF) * _EIGHTH
+    across, along = load(g0, i - 1) + load(g0, i + 1), load(a[g], i) + load(e[g], i)
+    diagonal = ((load(b[at], right) + load(b[at], right + 1)) + load(d[at], right)) + load(d[at], right + 1)
+    common = middle * _FIVE - diagonal
+    horizontal = load(c0, right) + load(c0, right + 1)
+    vertical = load(b[g], i) + load(d[g], i)
+    own_at_green = fused(along, _HALF, fused(horizontal, _FOUR, common) - across) * _EIGHTH
+    other_at_green = fused(across, _HALF, fused(vertical, _FOUR, common) - along) * _EIGHTH
+    return center, green_at_color, other_at_color, own_at_green, middle, other_at_green
 
 
-@exact
-def bilinear(b, c, d, at, own, green, other):
-    """The mean of the nearest neighbours for the row `c`; arguments as those of `malvar`."""
-    n, g, p = len(green) // 2, 1 - at, _EDGE
-    left, right = p - 1 + at, p - at
-    colors, greens = c[at, p:], c[g, p:]
-    green_above, green_below = b[at, p:], d[at, p:]
-    other_above, other_below = b[g, p:], d[g, p:]
-    green_beside, own_beside = c[g, left:], c[at, right:]
-    other_up, other_down = b[g, left:], d[g, left:]
-    even = at == 0
-    for i in range(n):
-        center, middle = colors[i], greens[i]
-        green_at_color = (((green_above[i] + green_below[i]) + green_beside[i]) + green_beside[i + 1]) * _QUARTER
-        corners = ((other_up[i] + other_up[i + 1]) + other_down[i]) + other_down[i + 1]
-        other_at_color = corners * _QUARTER
-        own_at_green = (own_beside[i] + own_beside[i + 1]) * _HALF
-        other_at_green = (other_above[i] + other_below[i]) * _HALF
-        put(own, i, even, center, own_at_green)
-        put(green, i, even, green_at_color, middle)
-        put(other, i, even, other_at_color, other_at_green)
+@inlined
+def bilinear(b, c, d, at, i):
+    """The mean of the nearest neighbours for the row `c`; arguments and results as those of `malvar`."""
+    g, i = 1 - at, i + _EDGE
+    left, right = i - 1 + at, i - at
+    center, middle = load(c[at], i), load(c[g], i)
+    sides = ((load(b[at], i) + load(d[at], i)) + load(c[g], left)) + load(c[g], left + 1)
+    corners = ((load(b[g], left) + load(b[g], left + 1)) + load(d[g], left)) + load(d[g], left + 1)
+    own_at_green = (load(c[at], right) + load(c[at], right + 1)) * _HALF
+    other_at_green = (load(b[g], i) + load(d[g], i)) * _HALF
+    return center, sides * _QUARTER, corners * _QUARTER, own_at_green, middle, other_at_green
 
 
 @exact
@@ -308,60 +283,19 @@ def menon_ahead(ring, steps, y, sites):
     menon_at_green(steps.refined, steps.refined_at_green, y - 7, at[odd], sign[odd])
 
 
-@exact
-def menon(ring, steps, y, at, sign, own, green, other):
-    """Menon, Andriani and Calvagno (2007) for the row `y`, when row `y` + 8 is the last; arguments as of `malvar`."""
-    n, g, p = len(green) // 2, 1 - at, _EDGE
-    c = ring[y % _RING]
-    colors, greens = c[at, p:], c[g, p:]
-    d, above, below = (
-        steps.refined[y % _STEP_RING, p:],
-        steps.refined[(y - 1) % _STEP_RING, p:],
-        steps.refined[(y + 1) % _STEP_RING, p:],
-    )
-    d_beside = steps.refined[y % _STEP_RING, p - at :]
-    s = steps.refined_at_green[y % _STEP_RING, p - 1 + at :]
-    s_above, s_below = (
-        steps.refined_at_green[(y - 1) % _STEP_RING, p:],
-        steps.refined_at_green[(y + 1) % _STEP_RING, p:],
-    )
-    along, first = steps.along_row[y % _STEP_RING, p:], steps.other[y % _STEP_RING, p:]
-    even = at == 0
-    for i in range(n):
-        center, middle = colors[i], greens[i]
-        across, down = s[i] + s[i + 1], s_above[i] + s_below[i]
-        other_at_color = center - sign * ((first[i] + (across if along[i] > _f(0) else down)) / _THREE)
-        green_at_color = center - d[i]
-        own_at_green = middle + (d_beside[i] + d_beside[i + 1]) * _HALF
-        other_at_green = middle + (above[i] + below[i]) * _HALF
-        put(own, i, even, center, own_at_green)
-        put(green, i, even, green_at_color, middle)
-        put(other, i, even, other_at_color, other_at_green)
-
-
-@contracted
-def affine(line, gain, offset):
-    """A line times a gain, plus an offset, rounded once, as torch's addcmul."""
-    for i in range(len(line)):
-        line[i] = line[i] * gain + offset
-
-
-@exact
-def clip(line, level):
-    """The smaller of a line and a level."""
-    for i in range(len(line)):
-        line[i] = level if line[i] > level else line[i]
-
-
-@contracted
-def matrix(r, g, b, m):
-    """Three lines mixed by the nine numbers of a matrix."""
-    a00, a01, a02, a10, a11, a12, a20, a21, a22 = m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8]
-    for i in range(len(r)):
-        red, green, blue = r[i], g[i], b[i]
-        r[i] = a00 * red + a01 * green + a02 * blue
-        g[i] = a10 * red + a11 * green + a12 * blue
-        b[i] = a20 * red + a21 * green + a22 * blue
+@inlined
+def menon(ring, steps, y, at, sign, i):
+    """Menon, Andriani and Calvagno (2007) for the row `y`, when row `y` + 8 is the last; see `malvar`."""
+    here, above, below, p = y % _STEP_RING, (y - 1) % _STEP_RING, (y + 1) % _STEP_RING, i + _EDGE
+    center, middle = load(ring[y % _RING, at], p), load(ring[y % _RING, 1 - at], p)
+    d, s = steps.refined[here], steps.refined_at_green[here]
+    across = load(s, p - 1 + at) + load(s, p + at)
+    down = load(steps.refined_at_green[above], p) + load(steps.refined_at_green[below], p)
+    chosen = where_less(_f(0), load(steps.along_row[here], p), across, down)
+    other_at_color = center - ((load(steps.other[here], p) + chosen) / _THREE) * sign
+    own_at_green = middle + (load(d, p - at) + load(d, p - at + 1)) * _HALF
+    other_at_green = middle + (load(steps.refined[above], p) + load(steps.refined[below], p)) * _HALF
+    return center, center - load(d, p), other_at_color, own_at_green, middle, other_at_green
 
 
 @exact
@@ -375,34 +309,114 @@ def lookup(line, table):
         line[i] = low + (code - _f(below)) * (high - low)
 
 
-@contracted
-def _power(size, p):
-    """`size`, positive and finite, to a power, times a factor, plus an offset: 2**e m becomes 2**(power e) m**power."""
-    bits = _bits(size)
-    e = _f(np.int32(np.int32(bits - _ONE) >> _EXPONENT)) * p[0]  # or Numba counts in 64 bits, half as many at once
-    m = _float((bits & _MANTISSA) | _ONE)
+@inlined
+def quintic(p, first, x):
+    """A polynomial whose six numbers begin at the `first`."""
+    high = fused(fused(fused(x, p[first + 5], p[first + 4]), x, p[first + 3]), x, p[first + 2])
+    return fused(fused(high, x, p[first + 1]), x, p[first])
+
+
+@inlined
+def curved(value, p):
+    """A transfer curve, odd about zero; see `curves.numbers` for `p`: 2**e m becomes 2**(power e) m**power."""
+    slope, knee, size = p[1], p[2], size_of(value)
+    above = most(size, knee)
+    e = exponent(above) * p[0]
     rounded = e + _MAGIC
-    f = e - (rounded - _MAGIC)
-    mantissa = ((((p[9] * m + p[8]) * m + p[7]) * m + p[6]) * m + p[5]) * m + p[4]
-    fraction = ((((p[15] * f + p[14]) * f + p[13]) * f + p[12]) * f + p[11]) * f + p[10]
-    return mantissa * _float(_bits(fraction) + (_bits(rounded) << _EXPONENT)) + p[3]
+    fraction = quintic(p, 10, e - (rounded - _MAGIC))
+    encoded = signed(fused(quintic(p, 4, mantissa(above)), shifted(fraction, rounded), p[3]), value)
+    return where_less(size, knee, value * slope, where_less(size, _HUGE, encoded, value))
+
+
+@inlined
+def encoded(value, p):
+    """Codes of a transfer curve from -1 to 65536, half a code added; see `curves.code_numbers` for `p`.
+
+    The straight part takes what lies below its end, the power what lies above. There are few powers of two between it
+    and 1: their powers are picked from a table, or all come from one polynomial.
+    """
+    above = most(least(value, _BELOW_ONE), p[1])
+    straight = most(least(value, p[1]), _f(0))
+    if PICKS:
+        scale = picked(p, 9, above)
+    else:
+        e = exponent(above)
+        scale = fused(fused(quintic(p, 11, e), e, p[10]), e, p[9])
+    return fused(straight, p[0], fused(quintic(p, 3, mantissa(above)), scale, p[2]))
+
+
+@inlined
+def changed(value, code, p, channel):
+    """Sixteen pixels after an operation with the numbers `p`; `channel`: which per-site or per-plane one is theirs."""
+    if code == AFFINE:
+        return fused(value, p[channel], p[4 + channel])  # rounded once, as torch's addcmul
+    if code == CLIP:
+        return least(p[0], value)
+    return curved(value, p)
+
+
+@exact
+def change(halves, sites, codes, parameters, table):
+    """All operations in order on a row of the mosaic as `split` has it; `sites`: of its two halves."""
+    for k in range(len(codes)):
+        for j in range(2):
+            line = halves[j]
+            if codes[k] == TABLE:
+                lookup(line, table)
+                continue
+            for i in range(0, len(line), LANES):
+                store(line, i, changed(load(line, i), codes[k], parameters[k], sites[j]))
+
+
+@inlined
+def change_planes(r, g, b, codes, parameters):
+    """Sixteen pixels of three planes after all operations."""
+    for k in range(len(codes)):
+        p = parameters[k]
+        if codes[k] == MATRIX:
+            red, green = fused(b, p[2], fused(g, p[1], r * p[0])), fused(b, p[5], fused(g, p[4], r * p[3]))
+            r, g, b = red, green, fused(b, p[8], fused(g, p[7], r * p[6]))
+        else:
+            r, g, b = changed(r, codes[k], p, 0), changed(g, codes[k], p, 1), changed(b, codes[k], p, 2)
+    return r, g, b
+
+
+@inlined
+def put(even, odd, encode, out, at):
+    """Pixels of even and odd columns into their places: as they are, or for uint16 as codes, rounded and clipped."""
+    if out.itemsize == 2:
+        if len(encode):
+            even, odd = encoded(even, encode), encoded(odd, encode)
+        else:
+            even = least(fused(most(even, _f(0)), _FULL, _HALF), _FULL)
+            odd = least(fused(most(odd, _f(0)), _FULL, _HALF), _FULL)
+    store_pairs(out, at, even, odd)
+
+
+@inlined
+def finish(even, odd, ops, encode, out, place, i, spare):
+    """Change and store sixteen pairs of pixels, the `i`-th and following ones of a row.
+
+    `even`, `odd`: three planes each; `place`: of the row in `out`, of the next plane behind it, and the row's width;
+    `spare`: room for what stands beyond a row's end.
+    """
+    (at, plane, width), x = place, 2 * i
+    red, green, blue = change_planes(even[0], even[1], even[2], ops[0], ops[1])
+    odd_red, odd_green, odd_blue = change_planes(odd[0], odd[1], odd[2], ops[0], ops[1])
+    rest = width - x
+    whole = rest >= 2 * LANES
+    target, start, step = (out, at + x, plane) if whole else (spare, 0, 2 * LANES)
+    put(red, odd_red, encode, target, start)
+    put(green, odd_green, encode, target, start + step)
+    put(blue, odd_blue, encode, target, start + 2 * step)
+    if not whole:
+        for k in range(3):
+            for j in range(rest):
+                out[at + k * plane + x + j] = spare[k * 2 * LANES + j]
 
 
 @contracted
-def curve(line, p):
-    """A transfer curve, odd about zero; see `curves.numbers` for `p`."""
-    slope, knee = p[1], p[2]
-    for i in range(len(line)):
-        value = line[i]
-        size = abs(value)
-        encoded = _power(knee if size < knee else size, p)
-        encoded = encoded if value > _f(0) else -encoded
-        encoded = encoded if size < _HUGE else value
-        line[i] = value * slope if size < knee else encoded
-
-
-@contracted
-def store(line, out):
+def store_line(line, out):
     """A line as it is, or for uint16 from 0..1 as codes from 0 to 65535, rounded and clipped."""
     if out.itemsize == 2:
         for i in range(len(out)):
@@ -411,47 +425,6 @@ def store(line, out):
     else:
         for i in range(len(out)):
             out[i] = line[i]
-
-
-@contracted
-def store_encoded(line, out, p):
-    """`curve` and `store` at once, for uint16. `p`: the curve's numbers, times 65535, half a code added."""
-    slope, knee = p[1], p[2]
-    for i in range(len(out)):
-        value = line[i] if line[i] > _f(0) else _f(0)
-        encoded = _power(knee if value < knee else value, p)
-        code = value * slope + _HALF if value < knee else encoded
-        out[i] = np.uint16(np.int32(code if code < _FULL else _FULL))
-
-
-@exact
-def change(lines, channels, codes, parameters, table):
-    """All operations in order on lines of one row; `channels`: of each line, which per-site or per-plane number."""
-    for k in range(len(codes)):
-        p = parameters[k]
-        if codes[k] == MATRIX:
-            matrix(lines[0], lines[1], lines[2], p)
-            continue
-        for j in range(len(lines)):
-            if codes[k] == AFFINE:
-                affine(lines[j], p[channels[j]], p[4 + channels[j]])
-            elif codes[k] == CLIP:
-                clip(lines[j], p[0])
-            elif codes[k] == CURVE:
-                curve(lines[j], p)
-            else:
-                lookup(lines[j], table)
-
-
-@exact
-def store_all(lines, out, at, plane, width, encode):
-    """The lines of three planes into their places, the first at `at`, the others `plane` pixels on each."""
-    for k in range(3):
-        target = out[k * plane + at : k * plane + at + width]
-        if len(encode):
-            store_encoded(lines[k], target, encode)
-        else:
-            store(lines[k], target)
 
 
 @exact
@@ -466,34 +439,12 @@ def has_red(sites):
     return min(sites[0], sites[1]) == 0
 
 
-@exact
-def halo_of(method):
-    """Rows above and below that a method looks at."""
-    if method == NONE:
-        return 0
-    return 1 if method == BILINEAR else 2 if method == MALVAR else 8
-
-
-@exact
-def demosaic_row(ring, steps, y, sites, method, red, green, blue):
-    """The three planes of row `y` from a ring that holds its neighbours; `sites`: the two of this row."""
-    at, redly = color_at(sites), has_red(sites)
-    own, other = (red, blue) if redly else (blue, red)
-    b, c, d = ring[(y - 1) % _RING], ring[y % _RING], ring[(y + 1) % _RING]
-    if method == BILINEAR:
-        bilinear(b, c, d, at, own, green, other)
-    elif method == MALVAR:
-        malvar(ring[(y - 2) % _RING], b, c, d, ring[(y + 2) % _RING], at, own, green, other)
-    else:
-        menon(ring, steps, y, at, _f(1) if redly else _f(-1), own, green, other)
-
-
 @njit(nogil=True, error_model="numpy")
 def aligned(rows, n):
     """Zeros (rows, n), n rounded up to whole vectors, each of which lies in one line of the cache."""
-    n = -(-n // _VECTOR) * _VECTOR
-    memory = np.zeros(rows * n + _VECTOR, np.float32)
-    start = -(memory.ctypes.data // 4) % _VECTOR
+    n = -(-n // LANES) * LANES
+    memory = np.zeros(rows * n + LANES, np.float32)
+    start = -(memory.ctypes.data // 4) % LANES
     return memory[start : start + rows * n].reshape(rows, n)
 
 
@@ -516,101 +467,85 @@ def rings(width, method):
     )
 
 
-@entry
-def demosaic_band(source, stride, size, band, sites, method, out):
-    """Demosaic the rows `band` of a mosaic.
+def _developing(method: int) -> Any:
+    """`develop_band` for a method: each is compiled when it is first used, without the others."""
+    halo = {NONE: 0, BILINEAR: 1, MALVAR: 2, MENON: 8}[method]
 
-    Args:
-        source: pixels from the first to the last of the picture, one after another, rows `stride` apart.
-        stride: see there.
-        size: height and width.
-        band: first row, and the one behind the last.
-        sites: the site in each place of the 2x2 cell, 0 R, 1 Gr, 2 Gb, 3 B (2, 2).
-        method: BILINEAR, MALVAR or MENON.
-        out: float32 pixels of the result, plane by plane, without gaps.
-    """
-    (height, width), (top, bottom) = size, band
-    plane = height * width
-    ring, steps = rings(width, method)
-    lines = aligned(3, width)
-    halo = halo_of(method)
-    for ahead in range(top - halo, bottom + halo):
-        y = fold(ahead, height)
-        load(source[y * stride : y * stride + width], ring[ahead % _RING])
-        if method == MENON:
-            menon_ahead(ring, steps, ahead, sites)
-        y = ahead - halo
-        if y < top:
-            continue
-        r = y * width
-        g, b = r + plane, r + 2 * plane
-        if width % 2 == 0:
-            planes = out[r : r + width], out[g : g + width], out[b : b + width]
-            demosaic_row(ring, steps, y, sites[y % 2], method, planes[0], planes[1], planes[2])
-        else:
-            demosaic_row(ring, steps, y, sites[y % 2], method, lines[0], lines[1], lines[2])
-            store(lines[0], out[r : r + width])
-            store(lines[1], out[g : g + width])
-            store(lines[2], out[b : b + width])
+    @entry
+    def develop_band(source, stride, size, band, sites, first, site_ops, table, plane_ops, encode, out):
+        (height, width), (top, bottom) = size, band
+        ring, steps = rings(width, method)
+        line, spare = aligned(1, width)[0], np.empty(6 * LANES, out.dtype)
+        gain, offset = np.empty((2, 2), np.float32), np.empty((2, 2), np.float32)
+        for i in range(2):
+            for j in range(2):
+                gain[i, j], offset[i, j] = first[0][0, sites[i, j]], first[0][1, sites[i, j]]
+        bad = 0
+        for ahead in range(top - halo, bottom + halo):
+            y = fold(ahead, height)
+            row, halves = source[y * stride : y * stride + width], ring[ahead % _RING]
+            if source.itemsize == 4 and out.itemsize == 2:
+                bad += 0 if finite(row) else 1
+            split(row, halves, gain[y % 2], offset[y % 2], first[1])
+            change(halves, sites[y % 2], site_ops[0], site_ops[1], table)
+            if method == MENON:
+                menon_ahead(ring, steps, ahead, sites)
+            y = ahead - halo
+            if y < top:
+                continue
+            at = y * width
+            if method == NONE:
+                for i in range(width // 2 + width % 2):
+                    line[2 * i] = halves[0, _EDGE + i]
+                    line[2 * i + 1] = halves[1, _EDGE + i]
+                store_line(line, out[at : at + width])
+                continue
+            place = at, height * width, width
+            column, redly = color_at(sites[y % 2]), has_red(sites[y % 2])
+            b, c, d = ring[(y - 1) % _RING], ring[y % _RING], ring[(y + 1) % _RING]
+            for i in range(0, (width + 1) // 2, LANES):
+                if method == MALVAR:
+                    six = malvar(ring[(y - 2) % _RING], b, c, d, ring[(y + 2) % _RING], column, i)
+                elif method == BILINEAR:
+                    six = bilinear(b, c, d, column, i)
+                else:
+                    six = menon(ring, steps, y, column, _f(1) if redly else _f(-1), i)
+                at_color = (six[0], six[1], six[2]) if redly else (six[2], six[1], six[0])
+                at_green = (six[3], six[4], six[5]) if redly else (six[5], six[4], six[3])
+                even, odd = (at_color, at_green) if column == 0 else (at_green, at_color)
+                finish(even, odd, plane_ops, encode, out, place, i, spare)
+        return bad
+
+    return develop_band
 
 
-@entry
-def develop_band(source, stride, size, band, sites, method, first, site_ops, table, plane_ops, encode, out):
-    """Develop the rows `band` of a mosaic into planes, or with method NONE into a mosaic; how many rows aren't finite.
+develop_band = {method: _developing(method) for method in (NONE, BILINEAR, MALVAR, MENON)}
+"""Develop the rows `band` of a mosaic into planes, or with method NONE into a mosaic; how many rows aren't finite.
 
-    Arguments as those of `demosaic_band`, and:
-        first: gain and offset per site (2, 4), and the level to clip at: what is done while loading.
-        site_ops: more operations on the mosaic: their codes (n) and numbers (n, PARAMETERS).
-        table: of the TABLE among them.
-        plane_ops: operations on the planes, likewise.
-        encode: numbers of a curve that is put on while storing 16 bits; empty for none.
-        out: float32 or uint16 pixels.
-    """
-    (height, width), (top, bottom) = size, band
-    plane = height * width
-    ring, steps = rings(width, method)
-    lines = aligned(3, width)
-    planes = np.array([0, 1, 2])
-    halo = halo_of(method)
-    gain, offset = np.empty((2, 2), np.float32), np.empty((2, 2), np.float32)
-    for i in range(2):
-        for j in range(2):
-            gain[i, j], offset[i, j] = first[0][0, sites[i, j]], first[0][1, sites[i, j]]
-    bad = 0
-    for ahead in range(top - halo, bottom + halo):
-        y = fold(ahead, height)
-        row, halves = source[y * stride : y * stride + width], ring[ahead % _RING]
-        if source.itemsize == 4 and out.itemsize == 2:
-            bad += 0 if finite(row) else 1
-        load_changed(row, halves, gain[y % 2], offset[y % 2], first[1])
-        change(halves, sites[y % 2], site_ops[0], site_ops[1], table)
-        if method == MENON:
-            menon_ahead(ring, steps, ahead, sites)
-        y = ahead - halo
-        if y < top:
-            continue
-        at = y * width
-        if method == NONE:
-            for i in range(width // 2 + width % 2):
-                lines[0, 2 * i] = halves[0, _EDGE + i]
-                lines[0, 2 * i + 1] = halves[1, _EDGE + i]
-            store(lines[0], out[at : at + width])
-            continue
-        demosaic_row(ring, steps, y, sites[y % 2], method, lines[0], lines[1], lines[2])
-        change(lines, planes, plane_ops[0], plane_ops[1], table)
-        store_all(lines, out, at, plane, width, encode)
-    return bad
+Args:
+    source: pixels from the first to the last of the picture, one after another, rows `stride` apart.
+    stride: see there.
+    size: height and width.
+    band: first row, and the one behind the last.
+    sites: the site in each place of the 2x2 cell, 0 R, 1 Gr, 2 Gb, 3 B (2, 2).
+    first: gain and offset per site (2, 4), and the level to clip at: what is done first.
+    site_ops: more operations on the mosaic: their codes (n) and numbers (n, PARAMETERS).
+    table: of the TABLE among them.
+    plane_ops: operations on the planes, likewise.
+    encode: numbers of a curve that is put on while storing 16 bits; empty for none.
+    out: float32 or uint16 pixels, plane by plane, without gaps.
+"""
 
 
 @entry
-def change_band(source, strides, size, band, ops, table, encode, out):
+def change_band(source, strides, size, band, ops, encode, out):
     """Change the rows `band` of three planes; how many of their rows aren't finite.
 
-    Arguments as those of `develop_band`; `strides`: from plane to plane, and from row to row.
+    Arguments as those of `develop_band`; `ops`: the planes'; `strides`: from plane to plane, and from row to row.
     """
     (height, width), (top, bottom) = size, band
-    lines = aligned(3, width)
-    planes = np.array([0, 1, 2])
+    lines = aligned(3, -(-width // (2 * LANES)) * 2 * LANES)
+    spare = np.empty(6 * LANES, out.dtype)
     bad = 0
     for y in range(top, bottom):
         for k in range(3):
@@ -618,9 +553,11 @@ def change_band(source, strides, size, band, ops, table, encode, out):
             line, row = lines[k], source[at : at + width]
             for x in range(width):
                 line[x] = _f(row[x])
-            line[width:] = 0  # or it would grow from row to row
             if out.itemsize == 2:
                 bad += 0 if finite(line) else 1
-        change(lines, planes, ops[0], ops[1], table)
-        store_all(lines, out, y * width, height * width, width, encode)
+        place = y * width, height * width, width
+        for i in range(0, (width + 1) // 2, LANES):
+            red, green, blue = load_pairs(lines[0], 2 * i), load_pairs(lines[1], 2 * i), load_pairs(lines[2], 2 * i)
+            even, odd = (red[0], green[0], blue[0]), (red[1], green[1], blue[1])
+            finish(even, odd, ops, encode, out, place, i, spare)
     return bad

@@ -13,7 +13,7 @@ from rawpipe.kernels import dispatch
 from rawpipe.stages.demosaic.stage import METHODS
 
 pytest.importorskip("numba")
-SIZES = ((2, 2), (3, 2), (2, 5), (7, 4), (34, 40), (33, 47), (40, 33), (61, 59))
+SIZES = ((2, 2), (3, 2), (2, 5), (7, 4), (34, 40), (33, 47), (40, 33), (61, 59), (9, 63), (10, 64), (9, 65))
 methods = pytest.mark.parametrize("method", dispatch.METHODS)
 phases = pytest.mark.parametrize("cfa", bayer.PHASES)
 

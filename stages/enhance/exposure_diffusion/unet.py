@@ -7,11 +7,16 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rawpipe import FormatError
+
 LEVELS = 5
+_JOINED = tuple(f"conv{step}_1.weight" for step in range(LEVELS + 1, 2 * LEVELS))
 
 
 class UNet(nn.Module):
@@ -53,6 +58,37 @@ class UNet(nn.Module):
             up = self.get_submodule(f"upv{step}")(x)
             x = self._convolved(step, torch.cat([up, skips.pop()], 1))
         result: Tensor = self.conv10_1(x)
+        return result
+
+    def widened(self, narrow: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of a narrower one, with this one's own for what is new: it gives what that one gave.
+
+        New channels are computed, from all there are, but nothing old takes them yet (as Chen et al. 2016, Net2Net).
+
+        Raises:
+            FormatError: they aren't those of a narrower one.
+        """
+        own = self.state_dict()
+        fits = own.keys() == narrow.keys() and all(
+            value.ndim == narrow[name].ndim
+            and all(a >= b for a, b in zip(value.shape, narrow[name].shape, strict=True))
+            for name, value in own.items()
+        )
+        if not fits:
+            raise FormatError(
+                "got weights to start from that are of another network; expected those of a UNet as wide, or narrower"
+            )
+        result = {name: value.detach().clone() for name, value in own.items()}
+        for name, value in result.items():
+            across = name.startswith("upv") and value.ndim > 1  # which has inputs first
+            wide, old = (one.transpose(0, 1) if across else one for one in (value, narrow[name]))
+            if wide.ndim == 1:
+                wide[: len(old)] = old
+                continue
+            wide[: len(old)] = 0
+            joined = 2 if name in _JOINED else 1  # what comes from below, and what was skipped
+            for part, one in zip(wide.chunk(joined, 1), old.chunk(joined, 1), strict=True):
+                part[: len(old), : one.shape[1]] = one
         return result
 
     def _convolved(self, step: int, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -61,6 +61,18 @@ class Recipe(Protocol):
 
     def judge(self, network: Callable[..., Any], device: torch.device) -> Judged:
         """Validate."""
+
+
+@runtime_checkable
+class Widened(Protocol):
+    """A network that can take over what a narrower one learned."""
+
+    def widened(self, narrow: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Weights with which it gives what that one gave.
+
+        Raises:
+            FormatError: they aren't those of a narrower one.
+        """
 
 
 @dataclass(frozen=True)
@@ -250,8 +262,10 @@ def _launched(settings: Settings) -> Any:
 
 
 def _begin(network: nn.Module, start: Mapping[str, Tensor]) -> None:
-    own = {name: value for name, value in network.state_dict().items() if not name.startswith(BESIDE)}
-    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in start.items()}:
+    own = {name: value.shape for name, value in network.state_dict().items() if not name.startswith(BESIDE)}
+    if own != {name: value.shape for name, value in start.items()} and isinstance(network, Widened):
+        start = network.widened(start)
+    if own != {name: value.shape for name, value in start.items()}:
         raise FormatError("got weights to start from that are of another network; expected those of the same [model]")
     network.load_state_dict(start, strict=False)
 

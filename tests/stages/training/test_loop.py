@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,9 +195,25 @@ def test_a_training_may_start_from_weights_of_the_same_network_only(tmp_path: Pa
     start = {name: torch.full_like(value, 0.01) for name, value in Design(width=2).build().state_dict().items()}
     weights = train(recipe, data, settings(1, rate=1e-9), tmp_path / "one", "me", start)
     assert all(torch.allclose(value, start[name], atol=1e-6) for name, value in weights.items())
-    for name, tensors in (("wide", Design(width=4).build().state_dict()), ("less", dict(list(start.items())[1:]))):
+    for name, tensors in (
+        ("wide", Design(width=4).build().state_dict()),
+        ("other", Design("nafnet-1", 2).build().state_dict()),
+        ("less", dict(list(start.items())[1:])),
+    ):
         with pytest.raises(FormatError, match="are of another network"):
             train(recipe, data, settings(1), tmp_path / name, "me", tensors)
+
+
+def test_a_wider_network_goes_on_where_a_narrower_one_stands(tmp_path: Path) -> None:
+    recipe, data = lesson(1)
+    recipe = replace(recipe, design=Design(width=4))
+    narrow = Design(width=2).build()
+    weights = train(recipe, data, settings(1, rate=1e-9), tmp_path, "me", narrow.state_dict())
+    wide = Design(width=4).build()
+    wide.load_state_dict(weights)
+    planes = torch.rand(2, Design().inputs, 32, 48, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(wide(planes), narrow(planes), rtol=1e-4, atol=1e-5)
+    assert all(bool((value != 0).any()) for value in weights.values())
 
 
 def test_it_says_nothing_of_its_own_and_leaves_the_random_numbers_alone(
