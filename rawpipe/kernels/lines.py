@@ -322,10 +322,10 @@ def curved(value, p):
     slope, knee, size = p[1], p[2], size_of(value)
     above = most(size, knee)
     e = exponent(above) * p[0]
-    rounded = e + _MAGIC
-    fraction = quintic(p, 10, e - (rounded - _MAGIC))
-    encoded = signed(fused(quintic(p, 4, mantissa(above)), shifted(fraction, rounded), p[3]), value)
-    return where_less(size, knee, value * slope, where_less(size, _HUGE, encoded, value))
+    whole = e + _MAGIC
+    fraction = quintic(p, 10, e - (whole - _MAGIC))
+    bent = signed(fused(quintic(p, 4, mantissa(above)), shifted(fraction, whole), p[3]), value)
+    return where_less(size, knee, value * slope, where_less(size, _HUGE, bent, value))
 
 
 @inlined
@@ -382,33 +382,34 @@ def change_planes(r, g, b, codes, parameters):
 
 
 @inlined
-def put(even, odd, encode, out, at):
-    """Pixels of even and odd columns into their places: as they are, or for uint16 as codes, rounded and clipped."""
-    if out.itemsize == 2:
-        if len(encode):
-            even, odd = encoded(even, encode), encoded(odd, encode)
-        else:
-            even = least(fused(most(even, _f(0)), _FULL, _HALF), _FULL)
-            odd = least(fused(most(odd, _f(0)), _FULL, _HALF), _FULL)
-    store_pairs(out, at, even, odd)
+def rounded(value):
+    """Codes of 0..1 from 0 to 65535, half a code added, clipped."""
+    return least(fused(most(value, _f(0)), _FULL, _HALF), _FULL)
 
 
 @inlined
 def finish(even, odd, ops, encode, out, place, i, spare):
-    """Change and store sixteen pairs of pixels, the `i`-th and following ones of a row.
+    """Change and store sixteen pairs of pixels, the `i`-th and following ones of a row; for uint16 as codes.
 
     `even`, `odd`: three planes each; `place`: of the row in `out`, of the next plane behind it, and the row's width;
     `spare`: room for what stands beyond a row's end.
     """
     (at, plane, width), x = place, 2 * i
-    red, green, blue = change_planes(even[0], even[1], even[2], ops[0], ops[1])
-    odd_red, odd_green, odd_blue = change_planes(odd[0], odd[1], odd[2], ops[0], ops[1])
+    r0, g0, b0 = change_planes(even[0], even[1], even[2], ops[0], ops[1])
+    r1, g1, b1 = change_planes(odd[0], odd[1], odd[2], ops[0], ops[1])
+    if out.itemsize == 2:
+        if len(encode):  # all ahead of the first store, behind which LLVM would load the numbers again
+            r0, g0, b0 = encoded(r0, encode), encoded(g0, encode), encoded(b0, encode)
+            r1, g1, b1 = encoded(r1, encode), encoded(g1, encode), encoded(b1, encode)
+        else:
+            r0, g0, b0 = rounded(r0), rounded(g0), rounded(b0)
+            r1, g1, b1 = rounded(r1), rounded(g1), rounded(b1)
     rest = width - x
     whole = rest >= 2 * LANES
     target, start, step = (out, at + x, plane) if whole else (spare, 0, 2 * LANES)
-    put(red, odd_red, encode, target, start)
-    put(green, odd_green, encode, target, start + step)
-    put(blue, odd_blue, encode, target, start + 2 * step)
+    store_pairs(target, start, r0, r1)
+    store_pairs(target, start + step, g0, g1)
+    store_pairs(target, start + 2 * step, b0, b1)
     if not whole:
         for k in range(3):
             for j in range(rest):
