@@ -153,5 +153,7 @@ def at_once(stages: Sequence[Stage], calls: Sequence[Call], frame: Frame, join: 
             corner, done = calls[0](join.after) if len(stages) > 1 else join.after, 1
         else:
             return None
-        stages, calls, join = stages[done:], calls[done:], Join.none(corner, size=size)
+        stages, calls = stages[done:], calls[done:]
+        if stages:
+            join = Join.none(corner, size=size)
     return steps

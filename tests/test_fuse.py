@@ -238,6 +238,32 @@ def test_other_dtypes_run_as_they_are(monkeypatch: pytest.MonkeyPatch, change: C
     assert seen == []
 
 
+@dataclass(frozen=True)
+class Inverted:
+    """A table, on the mosaic or on planes."""
+
+    takes = Space.SENSOR | Space.MOSAIC | Space.CAMERA
+    gives = None
+    halo = 0
+    grid = 1
+
+    def lowered(self, frame: Frame, /) -> tuple[kernels.Op, ...]:
+        return (kernels.Table(torch.tensor([1.0, 0.0])),)
+
+    def __call__(self, frame: Frame, /) -> Frame:
+        return replace(frame, data=1 - frame.data.clamp(0, 1))
+
+
+@pytest.mark.parametrize(("at", "expected"), [(0, [2]), (1, [1])])
+def test_a_table_on_planes_runs_by_itself(monkeypatch: pytest.MonkeyPatch, at: int, expected: list[int]) -> None:
+    stages: list[Any] = [Demosaic()]
+    stages.insert(at, Inverted())
+    frame = synthetic_frame(Space.MOSAIC, 34, 40)
+    reference, seen = Pipeline(stages)(frame), passes(monkeypatch)
+    assert_same(Pipeline(stages).compile()(frame), reference)
+    assert seen == expected
+
+
 def test_gradients_still_arrive() -> None:
     frame = synthetic_frame(Space.SENSOR, 34, 40)
     frame = replace(frame, data=frame.data.requires_grad_())

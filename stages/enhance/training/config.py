@@ -100,7 +100,7 @@ class Training(Settings):
     """`Settings`, and where the weights come from at the start.
 
     Args:
-        start: weights of an earlier training of the same network.
+        start: weights of an earlier training of the same network, or of a narrower UNet.
     """
 
     start: Path | None = None
