@@ -1,6 +1,7 @@
 """Sixteen floats at once for code that Numba compiles: what stays in registers needn't go through the cache.
 
-LLVM makes of them whatever the processor has: one register of 512 bits, two of 256, four of 128. `+`, `-`, `*` and `/`
+LLVM makes of them whatever the processor has: one register of 512 bits, two of 256, four of 128; eight at a time are
+slower on the latter too, since too little is left to do while a result is on its way. `+`, `-`, `*` and `/`
 round one by one, and take numbers too.
 
 Numba's cache doesn't look at this file's date: whoever changes something here touches the files that use it.

@@ -14,6 +14,7 @@ from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.training.config import Config, read_config
 from rawpipe.stages.enhance.training.run import configured, recipes
 
+PARTS = range(1, 8)  # of the recipe for a CPU
 TEXT = """
 [model]
 width = 4
@@ -148,14 +149,12 @@ def test_what_is_said_of_a_training_names_no_folder_of_the_machine(tmp_path: Pat
 
 @pytest.mark.parametrize(
     "name",
-    [*(f"default-cpu-{part}" for part in (1, 2, 3, 4, 5, 6)), "default-gpu-nafnet2", "default-gpu-unet", "research"],
+    [*(f"default-cpu-{part}" for part in PARTS), "default-gpu-nafnet2", "default-gpu-unet", "research"],
 )
 def test_the_configurations_that_come_with_the_model_are_right(name: str) -> None:
     config = configured("exposure_diffusion", name)
-    assert sorted(recipes("exposure_diffusion")) == [
-        "default-cpu-1", "default-cpu-2", "default-cpu-3", "default-cpu-4", "default-cpu-5", "default-cpu-6",
-        "default-gpu-nafnet2", "default-gpu-unet", "research",
-    ]  # fmt: skip
+    parts = [f"default-cpu-{part}" for part in PARTS]
+    assert sorted(recipes("exposure_diffusion")) == [*parts, "default-gpu-nafnet2", "default-gpu-unet", "research"]
     assert config.weights.research_only == (name == "research")
     names = " ".join(path.name for path in config.data.photographs)
     assert "kodak" not in names and (config.weights.research_only or names == "clean_urban100")
