@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
@@ -23,5 +24,24 @@ def over_rows(work: Callable[[tuple[int, int]], int | None], height: int, width:
     if threads == 1 or height * width < _PIXELS:
         return work((0, height)) or 0
     rows = max(least, -(-height // (_BANDS * threads)))
-    pool = _pools.get(threads) or _pools.setdefault(threads, ThreadPoolExecutor(threads, "rawpipe"))
-    return sum(one or 0 for one in pool.map(work, ((top, min(top + rows, height)) for top in range(0, height, rows))))
+    bands = deque((top, min(top + rows, height)) for top in range(0, height, rows))
+
+    def drained() -> int:
+        found = 0
+        while bands:
+            try:
+                band = bands.popleft()
+            except IndexError:  # another thread was faster
+                break
+            found += work(band) or 0
+        return found
+
+    pool = _pools.get(threads) or _pools.setdefault(threads, ThreadPoolExecutor(threads - 1, "rawpipe"))
+    # The caller works too: it runs already, and systems put the others where nothing does.
+    others = [pool.submit(drained) for _ in range(threads - 1)]
+    try:
+        found = drained()
+    finally:
+        bands.clear()
+        wait([other for other in others if not other.cancel()])
+    return found + sum(other.result() for other in others if not other.cancelled())
