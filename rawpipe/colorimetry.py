@@ -114,10 +114,10 @@ def xy(xyz: Tensor) -> tuple[float, float]:
 BRADFORD = torch.tensor(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]], dtype=torch.float64
 )
-_BRADFORD_INVERSE: Tensor = torch.linalg.inv(BRADFORD)
 
 
 def adaptation(source: Tensor, target: Tensor) -> Tensor:
     """Bradford adaptation (3, 3) that takes the white XYZ `source` (3) to `target` (3)."""
     gains = (BRADFORD @ target) / (BRADFORD @ source)
-    return _BRADFORD_INVERSE @ (gains[:, None] * BRADFORD)
+    inverse: Tensor = torch.linalg.inv(BRADFORD)
+    return inverse @ (gains[:, None] * BRADFORD)

@@ -22,7 +22,7 @@ Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 @cache
 def numbers(curve: Curve) -> tuple[float, ...]:
-    """What `lines.curve` needs: power, slope and end of the straight part, offset, two polynomials."""
+    """What `lines.curved` needs: power, slope and end of the straight part, offset, two polynomials."""
     power, knee, mantissa = _parts(curve)
     fraction = _fitted(lambda f: 2.0**f, _nodes(-0.5, 0.5), _DEGREE)
     return power, 1 / (curve.c or 1.0), max(knee, _TINY), -curve.b / curve.a, *mantissa, *fraction

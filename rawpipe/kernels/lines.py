@@ -388,13 +388,23 @@ def rounded(value):
 
 
 @inlined
+def put(even, odd, out, at, rest, spare):
+    """Pairs of pixels from `at` on, where a row has `rest` more; `spare`: room for what stands beyond its end."""
+    if rest >= 2 * LANES:
+        store_pairs(out, at, even, odd)
+    else:
+        store_pairs(spare, 0, even, odd)
+        for i in range(rest):
+            out[at + i] = spare[i]
+
+
+@inlined
 def finish(even, odd, ops, encode, out, place, i, spare):
     """Change and store sixteen pairs of pixels, the `i`-th and following ones of a row; for uint16 as codes.
 
     `even`, `odd`: three planes each; `place`: of the row in `out`, of the next plane behind it, and the row's width;
-    `spare`: room for what stands beyond a row's end.
+    `spare`: see `put`.
     """
-    (at, plane, width), x = place, 2 * i
     r0, g0, b0 = change_planes(even[0], even[1], even[2], ops[0], ops[1])
     r1, g1, b1 = change_planes(odd[0], odd[1], odd[2], ops[0], ops[1])
     if out.itemsize == 2:
@@ -404,28 +414,20 @@ def finish(even, odd, ops, encode, out, place, i, spare):
         else:
             r0, g0, b0 = rounded(r0), rounded(g0), rounded(b0)
             r1, g1, b1 = rounded(r1), rounded(g1), rounded(b1)
-    rest = width - x
-    whole = rest >= 2 * LANES
-    target, start, step = (out, at + x, plane) if whole else (spare, 0, 2 * LANES)
-    store_pairs(target, start, r0, r1)
-    store_pairs(target, start + step, g0, g1)
-    store_pairs(target, start + 2 * step, b0, b1)
-    if not whole:
-        for k in range(3):
-            for j in range(rest):
-                out[at + k * plane + x + j] = spare[k * 2 * LANES + j]
+    (row, plane, width), x = place, 2 * i
+    put(r0, r1, out, row + x, width - x, spare)
+    put(g0, g1, out, row + plane + x, width - x, spare)
+    put(b0, b1, out, row + 2 * plane + x, width - x, spare)
 
 
-@contracted
-def store_line(line, out):
-    """A line as it is, or for uint16 from 0..1 as codes from 0 to 65535, rounded and clipped."""
-    if out.itemsize == 2:
-        for i in range(len(out)):
-            code = (line[i] if line[i] > _f(0) else _f(0)) * _FULL + _HALF
-            out[i] = np.uint16(np.int32(code if code < _FULL else _FULL))
-    else:
-        for i in range(len(out)):
-            out[i] = line[i]
+@inlined
+def finish_mosaic(halves, out, at, width, spare):
+    """Store a row of the mosaic as `split` has it."""
+    for i in range(0, (width + 1) // 2, LANES):
+        even, odd = load(halves[0], _EDGE + i), load(halves[1], _EDGE + i)
+        if out.itemsize == 2:
+            even, odd = rounded(even), rounded(odd)
+        put(even, odd, out, at + 2 * i, width - 2 * i, spare)
 
 
 @exact
@@ -476,7 +478,7 @@ def _developing(method: int) -> Any:
     def develop_band(source, stride, size, band, sites, first, site_ops, table, plane_ops, encode, out):
         (height, width), (top, bottom) = size, band
         ring, steps = rings(width, method)
-        line, spare = aligned(1, width)[0], np.empty(6 * LANES, out.dtype)
+        spare = np.empty(2 * LANES, out.dtype)
         gain, offset = np.empty((2, 2), np.float32), np.empty((2, 2), np.float32)
         for i in range(2):
             for j in range(2):
@@ -496,10 +498,7 @@ def _developing(method: int) -> Any:
                 continue
             at = y * width
             if method == NONE:
-                for i in range(width // 2 + width % 2):
-                    line[2 * i] = halves[0, _EDGE + i]
-                    line[2 * i + 1] = halves[1, _EDGE + i]
-                store_line(line, out[at : at + width])
+                finish_mosaic(halves, out, at, width, spare)
                 continue
             place = at, height * width, width
             column, redly = color_at(sites[y % 2]), has_red(sites[y % 2])
@@ -546,7 +545,7 @@ def change_band(source, strides, size, band, ops, encode, out):
     """
     (height, width), (top, bottom) = size, band
     lines = aligned(3, -(-width // (2 * LANES)) * 2 * LANES)
-    spare = np.empty(6 * LANES, out.dtype)
+    spare = np.empty(2 * LANES, out.dtype)
     bad = 0
     for y in range(top, bottom):
         for k in range(3):

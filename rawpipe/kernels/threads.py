@@ -28,13 +28,12 @@ def over_rows(work: Callable[[tuple[int, int]], int | None], height: int, width:
 
     def drained() -> int:
         found = 0
-        while bands:
+        while True:
             try:
                 band = bands.popleft()
-            except IndexError:  # another thread was faster
-                break
+            except IndexError:
+                return found
             found += work(band) or 0
-        return found
 
     pool = _pools.get(threads) or _pools.setdefault(threads, ThreadPoolExecutor(threads - 1, "rawpipe"))
     # The caller works too: it runs already, and systems put the others where nothing does.

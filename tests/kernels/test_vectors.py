@@ -14,42 +14,26 @@ import pytest
 pytest.importorskip("numba")
 from numba import njit  # needs Numba
 
-from rawpipe.kernels import vectors
-from rawpipe.kernels.vectors import (
-    exponent,
-    fused,
-    least,
-    load,
-    load_pairs,
-    mantissa,
-    most,
-    picked,
-    shifted,
-    signed,
-    size_of,
-    store,
-    store_pairs,
-    where_less,
-)
+from rawpipe.kernels import vectors as v
 
-N = vectors.LANES
+N = v.LANES
 _f = np.float32
 _two = _f(2)
 
 
 @njit
 def _arithmetic(a, b, out):  # type: ignore[no-untyped-def]
-    x, y = load(a, 1), load(b, 0)
-    store(out[0], 0, (x + y) * _two - x / y)
-    store(out[1], 0, fused(x, _two, y))
-    store(out[2], 0, least(x, y))
-    store(out[3], 0, most(x, y))
-    store(out[4], 0, where_less(x, y, _f(1), size_of(x)))
-    store(out[5], 0, signed(size_of(y), x))
-    store(out[6], 0, exponent(size_of(x)))
-    store(out[7], 0, mantissa(size_of(x)))
-    store(out[8], 0, shifted(_two * y, y * _f(0) + _f(1.5 * 2**23 + 3)))
-    store(out[9], 0, picked(b, 1, size_of(x)))
+    x, y = v.load(a, 1), v.load(b, 0)
+    v.store(out[0], 0, (x + y) * _two - x / y)
+    v.store(out[1], 0, v.fused(x, _two, y))
+    v.store(out[2], 0, v.least(x, y))
+    v.store(out[3], 0, v.most(x, y))
+    v.store(out[4], 0, v.where_less(x, y, _f(1), v.size_of(x)))
+    v.store(out[5], 0, v.signed(v.size_of(y), x))
+    v.store(out[6], 0, v.exponent(v.size_of(x)))
+    v.store(out[7], 0, v.mantissa(v.size_of(x)))
+    v.store(out[8], 0, v.shifted(_two * y, y * _f(0) + _f(1.5 * 2**23 + 3)))
+    v.store(out[9], 0, v.picked(b, 1, v.size_of(x)))
 
 
 def test_operations_are_those_of_numpy() -> None:
@@ -77,8 +61,8 @@ def test_operations_are_those_of_numpy() -> None:
 
 @njit
 def _compared(a, level, out):  # type: ignore[no-untyped-def]
-    store(out[0], 0, least(level, load(a, 0)))
-    store(out[1], 0, most(load(a, 0), level))
+    v.store(out[0], 0, v.least(level, v.load(a, 0)))
+    v.store(out[1], 0, v.most(v.load(a, 0), level))
 
 
 def test_what_is_no_number_is_never_less_or_more() -> None:
@@ -89,9 +73,9 @@ def test_what_is_no_number_is_never_less_or_more() -> None:
 
 @njit
 def _pairs(a, floats, codes):  # type: ignore[no-untyped-def]
-    even, odd = load_pairs(a, 1)
-    store_pairs(floats, 1, even, odd)
-    store_pairs(codes, 1, even, odd)
+    even, odd = v.load_pairs(a, 1)
+    v.store_pairs(floats, 1, even, odd)
+    v.store_pairs(codes, 1, even, odd)
 
 
 def test_pairs_are_taken_apart_and_put_together() -> None:

@@ -263,10 +263,12 @@ def _launched(settings: Settings) -> Any:
 
 def _begin(network: nn.Module, start: Mapping[str, Tensor]) -> None:
     own = {name: value.shape for name, value in network.state_dict().items() if not name.startswith(BESIDE)}
-    if own != {name: value.shape for name, value in start.items()} and isinstance(network, Widened):
-        start = network.widened(start)
     if own != {name: value.shape for name, value in start.items()}:
-        raise FormatError("got weights to start from that are of another network; expected those of the same [model]")
+        if not isinstance(network, Widened):
+            raise FormatError(
+                "got weights to start from that are of another network; expected those of the same [model]"
+            )
+        start = network.widened(start)
     network.load_state_dict(start, strict=False)
 
 
