@@ -71,8 +71,7 @@ def check(stage: Stage) -> None:
         # says what it finds, not what is put in here. Their own tests put in what they can be held to.
         how["noise_tolerance"] = float("inf")
     if isinstance(stage, Enhance) and stage.model != "classical":
-        # What a network leaves is no straight line in brightness: the one that is drawn at a fifth of saturation says
-        # too much at four fifths.
+        # What a network leaves is no straight line in brightness, as `noise` has to be.
         how |= {"tile_tolerance": 1e-4, "noise_tolerance": 0.65, "noise": NOISE}
     elif isinstance(stage, Enhance):
         # Running sums start at the tile's edge. What is left is smooth: few independent draws, most of all of rows.
