@@ -14,7 +14,7 @@ from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.training.config import Config, read_config
 from rawpipe.stages.enhance.training.run import configured, recipes
 
-PARTS = range(1, 9)  # of the recipe for a CPU
+PARTS = range(1, 10)  # of the recipe for a CPU
 FREE = {"clean_urban100", "free_photographs"}
 TEXT = """
 [model]
