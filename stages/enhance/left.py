@@ -1,7 +1,8 @@
 """What noise a model leaves, by trying it on flat fields.
 
 A two-parameter model can't say what is left in texture, or how it is correlated. The rule: the variance that is left on
-neutral flat fields at a tenth and at half of saturation, through which a line is drawn.
+neutral flat fields, without light and at half of saturation, through which a line is drawn. A network leaves more than
+that in deep shadows, and above 0.7 of saturation, where pass-through sets in.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from rawpipe.stages.enhance.enhancer import Run
 
 TRIAL = (1024, 96)  # tall: rows that a model has smoothed are few independent ones
 _ORDERS = ((0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0))  # in all, R and Gr share their rows, Gb and B
-_LEVELS = (0.1, 0.5)  # of saturation: what a network leaves is no straight line, and bends most in the dark
+_LEVEL = 0.5  # of saturation: what a network leaves is no straight line, and bends most in the dark
 _SEED = 2013
-_TINY = torch.finfo(torch.float32).tiny
 
 
 def left(run: Run, noise: Noise, grey: Tensor, size: tuple[int, int] = TRIAL) -> Noise:
@@ -30,20 +30,11 @@ def left(run: Run, noise: Noise, grey: Tensor, size: tuple[int, int] = TRIAL) ->
         grey: a neutral field that just doesn't saturate, per site (4): a model may treat other colours otherwise.
         size: packed rows and columns of the fields.
     """
-    levels = torch.tensor(_LEVELS).to(grey)[:, None] * grey
-    tried = [_tried(run, noise, level[:, None, None], size) for level in levels]
-    variance, shared = (torch.stack(of) for of in zip(*tried, strict=True))
-    shot, dark = _line(levels, variance)
-    row2 = torch.minimum(shared.mean(0), dark)
-    return Noise(shot, (dark - row2).sqrt(), row2.sqrt())
-
-
-def _line(levels: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Slope and height at 0, neither below 0, of the line through two points (2, 4), or in equal ratio to them."""
-    slope = ((variance[1] - variance[0]) / (levels[1] - levels[0])).clamp(min=0)
-    height = (variance[0] - slope * levels[0]).clamp(min=0)
-    off = (variance / (height + slope * levels).clamp(min=_TINY)).prod(0).sqrt()
-    return slope * off, height * off
+    level = (_LEVEL * grey)[:, None, None]
+    dark, lit = (_tried(run, noise, at, size) for at in (torch.zeros_like(level), level))
+    row2 = torch.minimum((dark[1] + lit[1]) / 2, dark[0])
+    shot = ((lit[0] - dark[0]) / level[:, 0, 0]).clamp(min=0)
+    return Noise(shot, (dark[0] - row2).sqrt(), row2.sqrt())
 
 
 def _tried(run: Run, noise: Noise, level: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
