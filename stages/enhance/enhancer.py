@@ -60,6 +60,7 @@ class Enhancer(Protocol):
     - `takes`: `Space.RGB` for a model that works behind a display's curve; an `RgbEnhancer`;
     - `weights`: a parameter, name or path of the weights, which `Enhance(weights=...)` sets;
     - `sampled()`: the same model, drawing: with other seeds it gives other pictures;
+    - `suited(noise)`: the same model with what it has for that noise, asked before `prepared`;
     - `weights_used()`: which weights, in one line that starts with their hash;
     - `weight_sets()`, static: files of the sets that come with it, by name, for `rawpipe info --weights`;
     - `graph()`: a `rawpipe.export.Graph` of its network, tensors in and tensors out, for `rawpipe export`.

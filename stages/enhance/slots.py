@@ -37,22 +37,31 @@ def check_mosaic(frame: Frame) -> None:
         raise StageError(f"got {frame.height}x{frame.width} pixels; expected at least one 2x2 cell")
 
 
-def mosaic_ready(enhancer: Enhancer, frame: Frame, ratio: float, seed: int, strength: float, trial: bool) -> Ready:
+def given(frame: Frame, ratio: float, seed: int) -> Given:
+    """What a model is told of mosaics with the noise and saturation of `frame`.
+
+    Args:
+        frame: MOSAIC.
+        ratio: by which frames get brighter.
+        seed: of random draws.
+    """
+    assert frame.noise is not None
+    return Given(frame.noise.map(lambda one: one.to(frame.device)).scaled(ratio / frame.white), ratio, seed)
+
+
+def mosaic_ready(enhancer: Enhancer, frame: Frame, told: Given, strength: float, trial: bool) -> Ready:
     """The model, made ready for mosaics with the noise and saturation of `frame`.
 
     Args:
         enhancer: the model.
         frame: MOSAIC.
-        ratio: by which frames get brighter.
-        seed: of random draws.
+        told: what `given` says of it.
         strength: 0 to 1.
         trial: whether to try what noise is left; if not, the result says the noise of its input.
     """
-    unit = frame.white
-    assert frame.noise is not None
-    noise = frame.noise.map(lambda one: one.to(frame.device)).scaled(ratio / unit)
+    unit, noise, ratio = frame.white, told.noise, told.ratio
     bounded = bool(getattr(enhancer, "bounded", False))
-    run = partial(_blended, enhancer.prepared(Given(noise, ratio, seed)), noise, bounded, strength)
+    run = partial(_blended, enhancer.prepared(told), noise, bounded, strength)
     grey = bayer.per_site(frame.neutral / frame.neutral.max()).to(unit)
     with _memory(unit):
         rest = left(run, noise, grey, getattr(enhancer, "trial", TRIAL)) if trial else noise

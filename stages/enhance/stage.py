@@ -11,7 +11,7 @@ from rawpipe import Frame, Space, StageError
 from rawpipe.stages.enhance.brightness import MOST, auto_ratio
 from rawpipe.stages.enhance.enhancer import Enhancer, RgbEnhancer, named, spelt
 from rawpipe.stages.enhance.limits import HIGHLIGHT_RADIUS
-from rawpipe.stages.enhance.slots import check_mosaic, mosaic_ready, rgb_ready
+from rawpipe.stages.enhance.slots import check_mosaic, given, mosaic_ready, rgb_ready
 
 _HASHED = re.compile(r"[0-9a-f]{12} ([^ ,]+)")
 
@@ -156,11 +156,11 @@ class Enhance:
         """Find the ratio, get the model ready for the frame, and try what noise it leaves."""
         if not frame.space & self.takes:
             raise StageError(f"got {frame.space.label}; {self.model} takes {self.takes.label}")
-        used, found = self._weights_used(), self.found
+        enhancer, found = self.enhancer, self.found
         if frame.space is Space.RGB:
             wanted = 1.0 if isinstance(self._wanted, str) else float(self._wanted)
             run: Callable[[Frame], Frame] = rgb_ready(
-                cast(RgbEnhancer, self.enhancer), frame, wanted, self.seed, float(self.strength)
+                cast(RgbEnhancer, enhancer), frame, wanted, self.seed, float(self.strength)
             )
         else:
             check_mosaic(frame)
@@ -169,20 +169,22 @@ class Enhance:
                 found = "exposure found in the picture"
             else:
                 wanted = float(self._wanted)
-            run = mosaic_ready(self.enhancer, frame, wanted, self.seed, float(self.strength), self._trial)
-        model = self.model
+            told = given(frame, wanted, self.seed)
+            enhancer = enhancer.suited(told.noise) if hasattr(enhancer, "suited") else enhancer
+            run = mosaic_ready(enhancer, frame, told, float(self.strength), self._trial)
+        used, model = self._weights_used(enhancer), self.model
         if self.weights is not None and not _HASHED.match(self.weights):  # a set or a path, which the model keeps
             model = spelt(self.enhancer) or self.enhancer
         chosen = replace(self, model=model, exposure=wanted, weights=used, found=found)
         return replace(chosen, _ready=Ready(run, chosen._asked))
 
-    def _weights_used(self) -> str | None:
+    def _weights_used(self, enhancer: Enhancer) -> str | None:
         """What the model says of its weights.
 
         Raises:
             StageError: a history names others.
         """
-        describe: Callable[[], str] | None = getattr(self.enhancer, "weights_used", None)
+        describe: Callable[[], str] | None = getattr(enhancer, "weights_used", None)
         used = None if describe is None else describe()
         if self.weights and _HASHED.match(self.weights) and self.weights.split()[0] != (used or "").split()[0]:
             raise StageError(f"got weights {used}; expected {self.weights}: install the rawpipe that had them")

@@ -94,7 +94,7 @@ model, cells = stage.enhancer, 1 if rgb else 2
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 room = import_module(type(model).__module__.rpartition(".")[0] + ".load")
-held = room.loaded(model.weights or {"raw": "default", "rgb": "lol"}[line["domain"]], torch.device("cpu"))
+held = room.loaded(model.weights or ("lol" if rgb else "default"), torch.device("cpu"))
 inputs = torch.rand(1, held.design.inputs, height // cells, width // cells)
 if not line["bare"]:
     pipeline = Pipeline([stage], rows=line["rows"])

@@ -88,6 +88,25 @@ def test_in_the_dark_it_beats_the_classical_model(model: object, ratio: float, b
     assert psnr_db(learned, truth) > psnr_db(classical, truth) + by_db
 
 
+@pytest.mark.parametrize(("ratio", "name"), [(4.0, "default"), (300.0, "dark")])
+def test_exposure_diffusion_takes_the_set_for_the_noise_and_a_replay_takes_the_same(ratio: float, name: str) -> None:
+    frame = exposed(scene(), "RGGB", ratio)
+    result = pipeline(ExposureDiffusion(), ratio)(frame)
+    hashed, said, *_ = str(dict(result.history[-1].parameters)["weights"]).split()
+    assert said == f"{name}," and Weights.read(ExposureDiffusion.weight_sets()[name]).sha256.startswith(hashed)
+    torch.testing.assert_close(Pipeline.from_history(result.history)(frame).data, result.data, atol=0, rtol=0)
+    asked = pipeline(ExposureDiffusion(weights=name), ratio)(frame)
+    torch.testing.assert_close(asked.data, result.data, atol=0, rtol=0)
+
+
+def test_the_set_for_the_dark_is_the_better_one_where_it_is_taken_and_only_there() -> None:
+    truth = scene()
+    for ratio, better, worse in ((4.0, "default", "dark"), (300.0, "dark", "default")):
+        frame = exposed(truth, "RGGB", ratio)
+        one, other = (pipeline(ExposureDiffusion(weights=name), ratio)(frame).data for name in (better, worse))
+        assert psnr_db(one, truth) > psnr_db(other, truth)
+
+
 @pytest.mark.parametrize("cfa", bayer.PHASES)
 @pytest.mark.parametrize("model", MODELS)
 def test_flat_fields_keep_their_colour(model: Any, cfa: str) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from rawpipe import StageError
+from rawpipe import Noise, StageError
 from rawpipe.stages.enhance.about import bundled
 from rawpipe.stages.enhance.bands import in_bands
 from rawpipe.stages.enhance.draws import keyed
 from rawpipe.stages.enhance.enhancer import Given, Run
-from rawpipe.stages.enhance.exposure_diffusion.load import NAME, loaded
+from rawpipe.stages.enhance.exposure_diffusion.load import NAME, Loaded, loaded
 from rawpipe.stages.enhance.exposure_diffusion.model import LEAST_SHOT, Light
 from rawpipe.stages.enhance.exposure_diffusion.process import mean_field, schedule
 from rawpipe.stages.enhance.exposure_diffusion.windows import Network
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from rawpipe.export import Graph
 
 _CPU = torch.device("cpu")
+_DEFAULT = "default"
 _DRAWING = 3  # steps: with one there is nothing to draw
+_DARK = 0.05  # standard deviation of the noise at a tenth of saturation, from which on it is for the set "dark"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class ExposureDiffusion:
         steps: passes of the network, 1 to 16; None = as many as the weights learned. At a ratio of 1 there is nothing
             to collect, and one is run.
         weights: name of a set that comes with rawpipe, or the path of a file: .safetensors from `rawpipe train`, or a
-            published checkpoint (.pt, .pth).
+            published checkpoint (.pt, .pth); None = "dark" where the noise at a tenth of saturation, behind the gain,
+            is 0.05 of saturation or more, else "default".
         photons: "mean", as many as expected, or "drawn", Poisson numbers from the seed and the pixel's place.
         guard: standard deviations of noise by which the model may change the mean of 9x9 cells; a fourth as many for
             65x65 cells, three times as many for a single pixel; 0 = no guard.
@@ -56,7 +59,7 @@ class ExposureDiffusion:
     """
 
     steps: int | None = None
-    weights: str = "default"
+    weights: str | None = None
     photons: str = "mean"
     guard: float = 4.0
     precision: str = "auto"
@@ -77,12 +80,24 @@ class ExposureDiffusion:
             raise StageError(f"got mirrored {self.mirrored!r}; expected True or False")
         if self.mirrored and self.photons == "drawn":
             raise StageError("got mirrored with drawn photons, which belong to places; expected photons 'mean'")
-        object.__setattr__(self, "weights", str(self.weights))  # a Path too
+        if self.weights is not None:
+            object.__setattr__(self, "weights", str(self.weights))  # a Path too
+
+    def suited(self, noise: Noise) -> ExposureDiffusion:
+        """The same with the set for this noise, where no weights are named.
+
+        Args:
+            noise: of the planes that the model gets, per site (4).
+        """
+        if self.weights is not None:
+            return self
+        deviation = float(noise.variance(torch.full_like(noise.shot, 0.1)).mean().sqrt())
+        return replace(self, weights="dark" if deviation >= _DARK else _DEFAULT)
 
     @property
     def passes(self) -> int:
         """Passes of the network: `steps`, or what the weights learned."""
-        return loaded(self.weights, _CPU).steps if self.steps is None else self.steps
+        return self._loaded(_CPU).steps if self.steps is None else self.steps
 
     @property
     def halo(self) -> int:
@@ -97,12 +112,12 @@ class ExposureDiffusion:
 
     def weights_used(self) -> str:
         """Hash, name, licence and training data of the weights."""
-        return loaded(self.weights, _CPU).said
+        return self._loaded(_CPU).said
 
     @property
     def working_bytes(self) -> int:
         """Of a pixel of the mosaic: planes of the first level at half size, and a few of its own; measured."""
-        design = loaded(self.weights, _CPU).design
+        design = self._loaded(_CPU).design
         if design.pools:
             return 160 + 7 * design.first_level
         return 40 + round((3.5 if in_half(self.precision, _CPU) else 7) * design.first_level)
@@ -117,7 +132,11 @@ class ExposureDiffusion:
         return replace(self, photons="drawn", mirrored=False, steps=max(self.passes, _DRAWING))
 
     def _network(self, device: torch.device) -> Network:
-        return Network(loaded(self.weights, device), in_half(self.precision, device))
+        return Network(self._loaded(device), in_half(self.precision, device))
+
+    def _loaded(self, device: torch.device) -> Loaded:
+        """The network; where no weights are named, that of "default", whose shape "dark" shares."""
+        return loaded(self.weights or _DEFAULT, device)
 
     def graph(self) -> Graph:
         """The network and its steps with the photons that are expected, without the guard, for `rawpipe export`.
@@ -129,10 +148,12 @@ class ExposureDiffusion:
             raise StageError("got mirrored or drawn photons for a graph; expected neither: leave them out")
         from rawpipe.stages.enhance.exposure_diffusion.graph import graph_of
 
-        return graph_of(loaded(self.weights, _CPU), self.passes)
+        return graph_of(self._loaded(_CPU), self.passes)
 
     def prepared(self, given: Given) -> Run:
         """The network on the noise's device, ready for this ratio."""
+        if self.weights is None:
+            return self.suited(given.noise).prepared(given)
         noise = given.noise
         network = self._network(noise.shot.device)
         shot = noise.shot.float()[:, None, None].clamp(min=LEAST_SHOT)

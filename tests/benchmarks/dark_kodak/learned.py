@@ -37,7 +37,10 @@ class Learned:
 
     @classmethod
     def read(cls, given: str) -> Learned:
-        """Of FILE, FILE:4 for four steps, or FILE:4,mirrored,guard=4,photons=drawn, in any order."""
+        """Of FILE, FILE:4 for four steps, or FILE:4,mirrored,guard=4,photons=drawn, in any order.
+
+        Without FILE it is ExposureDiffusion with the set that it chooses for each column's noise.
+        """
         path, _, switches = given.partition(":")
         options: dict[str, Any] = {"guard": 0.0}
         clipped = False
@@ -55,14 +58,16 @@ class Learned:
                 raise SystemExit(f"got {one!r} in {given}; expected steps, clipped, mirrored, {'=, '.join(_SWITCHES)}=")
         strength = options.pop("strength", 1.0)
         flow = Path(path).suffix == ".safetensors" and Weights.read(Path(path)).enhancer == "llflow"
-        model = LLFlow(weights=path, **options) if flow else ExposureDiffusion(weights=path, **options)
+        model = LLFlow(weights=path, **options) if flow else ExposureDiffusion(weights=path or None, **options)
         return cls(model, clipped, strength)
 
     @property
     def version(self) -> str:
         """What tells these weights and switches from others."""
         switched = replace(self.model, weights="default")  # wherever the file lies
-        return " ".join(map(str, (self.model.weights_used().split()[0], switched, self.clipped, self.strength)))
+        sets = self.model.weight_sets() if self.model.weights is None else [self.model.weights]
+        hashes = [replace(self.model, weights=one).weights_used().split()[0] for one in sets]
+        return " ".join(map(str, (*hashes, switched, self.clipped, self.strength)))
 
     def passes(self, ratio: float) -> int:
         """How often the network runs: at a ratio of 1 there is nothing to collect."""

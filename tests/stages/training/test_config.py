@@ -14,7 +14,7 @@ from rawpipe.stages.enhance.exposure_diffusion.model import Design
 from rawpipe.stages.enhance.training.config import Config, read_config
 from rawpipe.stages.enhance.training.run import configured, recipes
 
-PARTS = range(1, 10)  # of the recipe for a CPU
+ON_CPU = [*(f"dark-cpu-{part}" for part in (1, 2)), *(f"default-cpu-{part}" for part in range(1, 9))]
 FREE = {"clean_urban100", "free_photographs"}
 TEXT = """
 [model]
@@ -150,12 +150,12 @@ def test_what_is_said_of_a_training_names_no_folder_of_the_machine(tmp_path: Pat
 
 @pytest.mark.parametrize(
     "name",
-    [*(f"default-cpu-{part}" for part in PARTS), "default-gpu-nafnet2", "default-gpu-unet", "research"],
+    [*ON_CPU, "default-gpu-nafnet2", "default-gpu-unet", "research"],
 )
 def test_the_configurations_that_come_with_the_model_are_right(name: str) -> None:
     config = configured("exposure_diffusion", name)
-    parts = [f"default-cpu-{part}" for part in PARTS]
-    assert sorted(recipes("exposure_diffusion")) == [*parts, "default-gpu-nafnet2", "default-gpu-unet", "research"]
+    assert sorted(recipes("exposure_diffusion")) == [*ON_CPU, "default-gpu-nafnet2", "default-gpu-unet", "research"]
+    assert config.weights.name.startswith("dark") == name.startswith("dark")
     assert config.weights.research_only == (name == "research")
     names = " ".join(path.name for path in config.data.photographs)
     assert "kodak" not in names and (config.weights.research_only or set(names.split()) <= FREE)
@@ -174,7 +174,7 @@ def test_other_photographs_need_other_words_about_them() -> None:
     ("model", "config", "message"),
     [
         ("exposure", "default-cpu-1", "got model 'exposure'; expected one of exposure_diffusion"),
-        ("exposure_diffusion", "default-cpu", "got configuration 'default-cpu'; expected one of default-cpu-1"),
+        ("exposure_diffusion", "default-cpu", "got configuration 'default-cpu'; expected one of dark-cpu-1"),
         ("exposure_diffusion", "missing.toml", "missing.toml; there is no such file"),
     ],
 )
