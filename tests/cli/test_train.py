@@ -142,7 +142,7 @@ def test_two_processes_train_together_and_one_writes(config: Path) -> None:
     ("words", "message"),
     [
         (["nonesuch", "config.toml"], "error: got model 'nonesuch'; expected one of exposure_diffusion, llflow"),
-        (["exposure_diffusion", "mine"], "error: got configuration 'mine'; expected one of default-cpu-1"),
+        (["exposure_diffusion", "mine"], "error: got configuration 'mine'; expected one of dark-cpu-1"),
         (["exposure_diffusion", "config.toml", "--set", "data.sides=8"], "[data]: got key 'sides'"),
         (["exposure_diffusion", "config.toml", "--data", "pictures"], "--set weights.learned_from="),
         (["exposure_diffusion", "config.toml", "--set", "data.photographs=['none']"], "got none to learn from"),

@@ -95,6 +95,7 @@ def test_exposure_diffusion_takes_the_set_for_the_noise_and_a_replay_takes_the_s
     hashed, said, *_ = str(dict(result.history[-1].parameters)["weights"]).split()
     assert said == f"{name}," and Weights.read(ExposureDiffusion.weight_sets()[name]).sha256.startswith(hashed)
     torch.testing.assert_close(Pipeline.from_history(result.history)(frame).data, result.data, atol=0, rtol=0)
+    assert hashed in ExposureDiffusion().weights_used()
     asked = pipeline(ExposureDiffusion(weights=name), ratio)(frame)
     torch.testing.assert_close(asked.data, result.data, atol=0, rtol=0)
 

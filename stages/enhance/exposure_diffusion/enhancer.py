@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from rawpipe.export import Graph
 
 _CPU = torch.device("cpu")
-_DEFAULT = "default"
+_DEFAULT, _DARK = "default", "dark"
+_LIMIT = 0.05  # standard deviation of the noise at a tenth of saturation, from which on it is for the set "dark"
 _DRAWING = 3  # steps: with one there is nothing to draw
-_DARK = 0.05  # standard deviation of the noise at a tenth of saturation, from which on it is for the set "dark"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class ExposureDiffusion:
         if self.weights is not None:
             return self
         deviation = float(noise.variance(torch.full_like(noise.shot, 0.1)).mean().sqrt())
-        return replace(self, weights="dark" if deviation >= _DARK else _DEFAULT)
+        return replace(self, weights=_DARK if deviation >= _LIMIT else _DEFAULT)
 
     @property
     def passes(self) -> int:
@@ -111,8 +111,10 @@ class ExposureDiffusion:
         return self._network(_CPU).grid
 
     def weights_used(self) -> str:
-        """Hash, name, licence and training data of the weights."""
-        return self._loaded(_CPU).said
+        """Hash, name, licence and training data of the weights; of both sets where none is named."""
+        return "; ".join(
+            loaded(one, _CPU).said for one in ((_DEFAULT, _DARK) if self.weights is None else [self.weights])
+        )
 
     @property
     def working_bytes(self) -> int:
@@ -140,6 +142,8 @@ class ExposureDiffusion:
 
     def graph(self) -> Graph:
         """The network and its steps with the photons that are expected, without the guard, for `rawpipe export`.
+
+        Where no weights are named it is the network of "default".
 
         Raises:
             StageError: photons are drawn, or mirror images wanted.

@@ -65,9 +65,7 @@ class Learned:
     def version(self) -> str:
         """What tells these weights and switches from others."""
         switched = replace(self.model, weights="default")  # wherever the file lies
-        sets = self.model.weight_sets() if self.model.weights is None else [self.model.weights]
-        hashes = [replace(self.model, weights=one).weights_used().split()[0] for one in sets]
-        return " ".join(map(str, (*hashes, switched, self.clipped, self.strength)))
+        return " ".join(map(str, (self.model.weights_used(), switched, self.clipped, self.strength)))
 
     def passes(self, ratio: float) -> int:
         """How often the network runs: at a ratio of 1 there is nothing to collect."""
