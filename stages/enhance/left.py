@@ -2,7 +2,7 @@
 
 A two-parameter model can't say what is left in texture, or how it is correlated. The rule: the variance that is left on
 neutral flat fields, without light and at half of saturation, through which a line is drawn. A network leaves more than
-that in deep shadows, and above 0.7 of saturation, where pass-through sets in.
+that in deep shadows, and where it begins to pass through what is bright.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rawpipe.stages.enhance.enhancer import Run
 
 TRIAL = (1024, 96)  # tall: rows that a model has smoothed are few independent ones
 _ORDERS = ((0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0))  # in all, R and Gr share their rows, Gb and B
-_LEVEL = 0.5  # of saturation: what a network leaves is no straight line, and bends most in the dark
+_LEVEL = 0.5  # of saturation; what is much brighter begins to be passed through
 _SEED = 2013
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, cast
 
 from rawpipe import Frame, Space, StageError
@@ -159,8 +160,8 @@ class Enhance:
         enhancer, found = self.enhancer, self.found
         if frame.space is Space.RGB:
             wanted = 1.0 if isinstance(self._wanted, str) else float(self._wanted)
-            run: Callable[[Frame], Frame] = rgb_ready(
-                cast(RgbEnhancer, enhancer), frame, wanted, self.seed, float(self.strength)
+            ready: Callable[[], Callable[[Frame], Frame]] = partial(
+                rgb_ready, cast(RgbEnhancer, enhancer), frame, wanted, self.seed, float(self.strength)
             )
         else:
             check_mosaic(frame)
@@ -171,12 +172,12 @@ class Enhance:
                 wanted = float(self._wanted)
             told = given(frame, wanted, self.seed)
             enhancer = enhancer.suited(told.noise) if hasattr(enhancer, "suited") else enhancer
-            run = mosaic_ready(enhancer, frame, told, float(self.strength), self._trial)
-        used, model = self._weights_used(enhancer), self.model
+            ready = partial(mosaic_ready, enhancer, frame, told, float(self.strength), self._trial)
+        used, model = self._weights_used(enhancer), self.model  # others are refused before any work
         if self.weights is not None and not _HASHED.match(self.weights):  # a set or a path, which the model keeps
             model = spelt(self.enhancer) or self.enhancer
         chosen = replace(self, model=model, exposure=wanted, weights=used, found=found)
-        return replace(chosen, _ready=Ready(run, chosen._asked))
+        return replace(chosen, _ready=Ready(ready(), chosen._asked))
 
     def _weights_used(self, enhancer: Enhancer) -> str | None:
         """What the model says of its weights.

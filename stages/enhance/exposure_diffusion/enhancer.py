@@ -112,9 +112,8 @@ class ExposureDiffusion:
 
     def weights_used(self) -> str:
         """Hash, name, licence and training data of the weights; of both sets where none is named."""
-        return "; ".join(
-            loaded(one, _CPU).said for one in ((_DEFAULT, _DARK) if self.weights is None else [self.weights])
-        )
+        sets = (_DEFAULT, _DARK) if self.weights is None else (self.weights,)
+        return "; ".join(loaded(one, _CPU).said for one in sets)
 
     @property
     def working_bytes(self) -> int:
